@@ -1,0 +1,1 @@
+"""Topics and bytes between peers: transports, the GossipSub router and the overlay an actor holds."""

@@ -1,0 +1,80 @@
+"""What the router asks its shell to do, and the verdicts the shell gives back. All values, no behaviour."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import NewType
+
+from net.peer import PeerId
+
+MessageId = NewType("MessageId", bytes)
+"""Sender's peer id followed by its 8-byte sequence number (libp2p's default for signed messages)."""
+
+
+class Verdict(Enum):
+    """What a topic's judge says of a message (libp2p's extended validation)."""
+
+    ACCEPT = "accept"
+    """Deliver and forward."""
+    IGNORE = "ignore"
+    """Neither deliver nor forward, but nobody is at fault: too early, seen, unknown parent."""
+    REJECT = "reject"
+    """Provably wrong: neither deliver nor forward, and the peer that sent it is at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A signed pubsub message as received: who first published it, and what.
+
+    `data` is at most `GossipConfig.max_message_bytes` long; `signature` is good when the router hands it out.
+    """
+
+    id: MessageId
+    source: PeerId
+    topic: str
+    data: bytes
+    seqno: int
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send one RPC frame to a linked peer. `control` frames may not be dropped before payload is."""
+
+    peer: PeerId
+    frame: bytes
+    control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Validate:
+    """Judge this message, then call `GossipRouter.verdict`. `peer` delivered it first."""
+
+    peer: PeerId
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Hand the message to the topic's local subscribers. `peer` is None for one's own."""
+
+    message: Message
+    peer: PeerId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Penalise:
+    """`peer` misbehaved: one reason of a bounded set (a short phrase), for the journal and later for its score."""
+
+    peer: PeerId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Hang up on `peer`: it cannot be spoken with."""
+
+    peer: PeerId
+    reason: str
+
+
+Effect = Send | Validate | Deliver | Penalise | Disconnect
