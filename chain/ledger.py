@@ -1,0 +1,128 @@
+"""The Ledger seam: what every ledger core is, the effects it returns, and what a node passes in.
+
+A core is sans-IO. Its owner (`actors.node`) feeds it, and carries its effects out *in order*: `Save` is durable
+before the `Committed` after it is acted upon.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chain.state import WorldState
+from chain.values import Block, BlockId, Header, Receipt, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """Publish to all ledger nodes. `topic` is ``"tx"`` or ``"blocks"``; `data` the canonical encoding."""
+
+    topic: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Send a sync request to one peer; then call `LedgerCore.answered` with the response, or None when it failed."""
+
+    peer: bytes
+    request: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Make this durable, atomically: blocks (with receipts) that joined the tree, the head, what became final."""
+
+    blocks: tuple[tuple[Block, tuple[Receipt, ...]], ...]
+    head: BlockId
+    final_height: int
+    snapshot: WorldState | None
+    """The state at `final_height`, when it is time to keep one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A block joined the best chain, on top of the one committed before. It is not final yet."""
+
+    block: Block
+    receipts: tuple[Receipt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reorged:
+    """These blocks left the best chain, highest first; `Committed` for the new branch follows."""
+
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finalised:
+    """A block of the best chain is now `finality_depth` deep and will never be reorganised away."""
+
+    block: Block
+    receipts: tuple[Receipt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A transaction left the mempool without being in a block; `reason` is a snake_case name."""
+
+    transaction: Transaction
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Penalise:
+    """`peer` sent something provably wrong."""
+
+    peer: bytes
+    reason: str
+
+
+LedgerEffect = Broadcast | Ask | Save | Committed | Reorged | Finalised | Dropped | Penalise
+
+
+class LedgerCore(Protocol):
+    """One replica. All methods are synchronous, take the actor's time and leave the state as it was when they raise."""
+
+    @property
+    def head(self) -> Header:
+        """Header of the best chain's last block."""
+
+    @property
+    def final(self) -> Header:
+        """Header of the last final block."""
+
+    @property
+    def state(self) -> WorldState:
+        """World state after `head`."""
+
+    @property
+    def final_state(self) -> WorldState:
+        """World state after `final`."""
+
+    def submit(self, transaction: Transaction, now_ms: int) -> Sequence[LedgerEffect]:
+        """Take a transaction from an own client, rehearsed on the head's state. Raises Refused."""
+
+    def receive_transaction(self, transaction: Transaction, now_ms: int) -> Sequence[LedgerEffect]:
+        """Take a gossiped transaction. Raises Refused when the mempool does not want it."""
+
+    def receive_block(self, peer: bytes, block: Block, now_ms: int) -> Sequence[LedgerEffect]:
+        """Take a block whose header passed `check_header`. Raises InvalidBlockError; unknown parents start a sync."""
+
+    def peer_up(self, peer: bytes, now_ms: int) -> Sequence[LedgerEffect]:
+        """Another ledger node can be asked."""
+
+    def peer_down(self, peer: bytes, now_ms: int) -> Sequence[LedgerEffect]:
+        """It cannot any more."""
+
+    def answer(self, peer: bytes, request: bytes) -> bytes:
+        """Serve a sync request of another node. Raises MalformedError."""
+
+    def answered(self, peer: bytes, request: bytes, response: bytes | None, now_ms: int) -> Sequence[LedgerEffect]:
+        """The response to an `Ask`, or None when the peer failed to give one."""
+
+    def tick(self, now_ms: int) -> Sequence[LedgerEffect]:
+        """Do what is due."""
+
+    def next_deadline_ms(self) -> int | None:
+        """When to tick next; None when nothing is due."""
