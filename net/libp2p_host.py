@@ -1,0 +1,353 @@
+"""Links over TCP, Noise and Yamux of py-libp2p, wire-compatible with other libp2p peers.
+
+This uses py-libp2p's layers below its Host and Swarm: those identify every peer and verify a signed record for each
+message, sleep 0.1 s for every connection they close, keep several connections per peer, and read the wall clock.
+
+Which of two connections with one peer stays: both ends must choose the same one without asking. When both were
+begun by the same end the older is dead, for nobody dials a peer it has a link to: the newer stays. When the ends
+dialled each other at once, the one begun by the smaller peer id stays; if the existing one is older than a dial can
+take, it was not at once: the other end restarted, and the newer stays.
+
+Importing this module costs more than a second; import it where it is used.
+"""
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import cast
+
+import trio
+from libp2p.crypto.ed25519 import create_new_key_pair
+from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
+from libp2p.custom_types import TProtocol
+from libp2p.identity.identify.pb.identify_pb2 import Identify
+from libp2p.network.connection.raw_connection import RawConnection
+from libp2p.peer.id import ID
+from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
+from libp2p.security.noise.transport import Transport as NoiseTransport
+from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
+from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.transport.upgrader import TransportUpgrader
+from multiaddr import Multiaddr  # type: ignore[import-untyped]
+
+from net.libp2p_link import GOSSIP_PROTOCOLS, IDENTIFY_PROTOCOL, PING_PROTOCOL, Link
+from net.libp2p_stream import BufferedTcp, LinkBrokenError, libp2p_errors
+from net.peer import Address, PeerId
+from net.transport import (
+    MAX_FRAME_BYTES,
+    MAX_REQUEST_BYTES,
+    FrameTooLargeError,
+    NotConnectedError,
+    TransportEvent,
+)
+
+EVENTS = 1024
+"""Events that wait for the reader before links stall."""
+MAX_LINKS = 512
+MAX_HANDSHAKES = 64
+"""Inbound connections that may be under negotiation at once; later ones are closed."""
+DIAL_TIMEOUT = 10.0
+"""Seconds per address for TCP, Noise, Yamux and the gossip stream together."""
+LOOPBACK = Address("/ip4/127.0.0.1/tcp/0")
+
+_ADDRESS = re.compile(r"/(ip4|ip6|dns|dns4|dns6)/([^/]+)/tcp/(\d{1,5})(?:/p2p/([1-9A-HJ-NP-Za-km-z]+))?")
+
+log = logging.getLogger(__name__)
+
+# py-libp2p takes its handlers away on import, and Python then prints to stderr what any hostile peer provokes.
+# Whoever wants it adds a handler to this logger.
+logging.getLogger("libp2p").setLevel(logging.WARNING)
+logging.getLogger("libp2p").addHandler(logging.NullHandler())
+
+
+def parse_address(address: str) -> tuple[str, int, PeerId | None]:
+    """Split a TCP multiaddress into host, port and, if it ends in ``/p2p/…``, the peer.
+
+    Raises ValueError for any other kind of address.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if match is None or int(match[3]) > 65_535:
+        raise ValueError(f"not a TCP multiaddress: {address[:200]!r}")
+    return match[2], int(match[3]), PeerId.from_text(match[4]) if match[4] else None
+
+
+def parse_bootstrap(text: str) -> tuple[PeerId, Address]:
+    """Read ``/ip4/…/tcp/…/p2p/12D3…``; the address returned is without the peer. Raises ValueError."""
+    _, _, peer = parse_address(text)
+    if peer is None:
+        raise ValueError(f"the address must end in /p2p/<peer id>: {text[:200]!r}")
+    return peer, Address(text.rpartition("/p2p/")[0])
+
+
+class Libp2pTransport:
+    """A `net.transport.Transport` over py-libp2p.
+
+    `secret_seed` is the 32-byte Ed25519 seed; the peer id is the one `PeerId.from_public_key` gives for it, and only
+    peers with Ed25519 ids are let in. `counts` says how often what happened, including drops and refusals.
+    """
+
+    def __init__(self, secret_seed: bytes, *, listen: Sequence[Address] = (LOOPBACK,)) -> None:
+        if len(secret_seed) != 32:
+            raise ValueError(f"an Ed25519 seed has 32 bytes, not {len(secret_seed)}")
+        self._listen = [parse_address(address)[:2] for address in listen]
+        self._keys = create_new_key_pair(secret_seed)
+        self._peer_id = PeerId.parse(ID.from_pubkey(self._keys.public_key).to_bytes())
+        noise = NoiseTransport(self._keys, noise_privkey=create_noise_key_pair().private_key)
+        self._upgrader = TransportUpgrader({NOISE: noise}, {TProtocol(YAMUX): Yamux})
+        self._post, self._events = trio.open_memory_channel[TransportEvent](EVENTS)
+        self._addresses: tuple[Address, ...] = ()
+        self._identity = b""
+        self._links: dict[PeerId, Link] = {}
+        self._dialling: dict[PeerId, trio.Event] = {}
+        self._handshakes = 0
+        self._nursery: trio.Nursery | None = None
+        self._started = False
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def peer_id(self) -> PeerId:
+        """Who we are: the id of the seed's public key."""
+        return self._peer_id
+
+    @property
+    def addresses(self) -> Sequence[Address]:
+        """Where we listen, with the ports that were free; a wildcard address stands for each interface's."""
+        return self._addresses
+
+    @property
+    def events(self) -> trio.MemoryReceiveChannel[TransportEvent]:
+        """What happened, in order per peer; ends when `run` does."""
+        return self._events
+
+    def peers(self) -> Sequence[PeerId]:
+        """Peers with a link that is up, sorted."""
+        return sorted(peer for peer, link in self._links.items() if link.is_up)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Listen and serve until cancelled; once in a transport's life (else RuntimeError).
+
+        Raises OSError when an address cannot be listened on. Closes every socket, without flushing what is queued.
+        """
+        if self._started:
+            raise RuntimeError("this transport has run already; make another")
+        self._started = True
+        listeners: list[trio.SocketListener] = []
+        try:
+            for host, port in self._listen:
+                listeners += await trio.open_tcp_listeners(port, host=host)
+            self._addresses = tuple(_multiaddress(listener) for listener in listeners)
+            self._identity = self._identify()
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(partial(trio.serve_listeners, self._inbound, listeners, handler_nursery=nursery))
+                task_status.started()
+        finally:
+            self._nursery = None
+            for listener in listeners:
+                listener.socket.close()
+            for settled in self._dialling.values():
+                settled.set()
+            self._post.close()
+
+    async def dial(self, peer: PeerId, addresses: Sequence[Address]) -> None:
+        """Bring up a link unless there is one; tries the addresses in order, each for at most `DIAL_TIMEOUT` seconds.
+
+        An address with another peer's ``/p2p/`` is skipped. Raises NotConnectedError, saying why for each address.
+        """
+        await trio.lowlevel.checkpoint()
+        if peer == self._peer_id:
+            raise NotConnectedError("one does not dial oneself")
+        while (settled := self._dialling.get(peer)) is not None and not self._is_up(peer):
+            await settled.wait()  # another task is dialling it
+        if self._is_up(peer):
+            return
+        self._dialling[peer] = trio.Event()
+        failures: list[str] = []
+        try:
+            for address in addresses:
+                try:
+                    await self._dial_address(peer, address)
+                except LinkBrokenError as error:
+                    failures.append(f"{address}: {error}")
+                if self._is_up(peer):
+                    return
+        finally:
+            self._dialling.pop(peer).set()
+        raise NotConnectedError(f"{peer} does not answer: {'; '.join(failures) or 'no address known'}")
+
+    async def hang_up(self, peer: PeerId) -> None:
+        """Close the link to `peer`, if there is one; frames in the queue are lost."""
+        await trio.lowlevel.checkpoint()
+        if link := self._links.get(peer):
+            link.close("we hung up")
+            await link.closed.wait()
+
+    async def send(self, peer: PeerId, frame: bytes) -> None:
+        """Queue a frame; waits while the queue is full. Raises FrameTooLargeError or NotConnectedError."""
+        await trio.lowlevel.checkpoint()
+        _check_frame(frame)
+        link = self._up(peer)
+        if link.is_full:
+            await link.wait_for_room()
+            if not link.is_up:
+                raise NotConnectedError(f"the link to {peer!r} went down: {link.reason}")
+        link.queue(frame)
+
+    def send_nowait(self, peer: PeerId, frame: bytes) -> bool:
+        """Queue a frame; False, and counted, without a link or room. Raises FrameTooLargeError."""
+        _check_frame(frame)
+        link = self._links.get(peer)
+        if link is None or not link.is_up or link.is_full:
+            self.counts["frames dropped"] += 1
+            return False
+        link.queue(frame)
+        return True
+
+    async def request(self, peer: PeerId, protocol: str, body: bytes, *, timeout: float) -> bytes:
+        """Ask on a stream of its own. Protocols of libp2p's own namespaces (``/ipfs/``, …) cannot be asked.
+
+        Raises RequestFailedError, NotConnectedError or FrameTooLargeError.
+        """
+        await trio.lowlevel.checkpoint()
+        if len(body) > MAX_REQUEST_BYTES:
+            raise FrameTooLargeError(f"a request of {len(body)} bytes exceeds {MAX_REQUEST_BYTES}")
+        return await self._up(peer).request(protocol, body, timeout)
+
+    # Connections. ---------------------------------------------------------------------------------------------
+
+    def _is_up(self, peer: PeerId) -> bool:
+        link = self._links.get(peer)
+        return link is not None and link.is_up
+
+    def _up(self, peer: PeerId) -> Link:
+        link = self._links.get(peer)
+        if link is None or not link.is_up:
+            raise NotConnectedError(f"no link to {peer!r}")
+        return link
+
+    async def _dial_address(self, peer: PeerId, address: Address) -> None:
+        """Try one address until a link to `peer` is up, whoever brought it up. Raises LinkBrokenError."""
+        try:
+            host, port, named = parse_address(address)
+        except ValueError as error:
+            raise LinkBrokenError(str(error)) from None
+        if named not in (None, peer):
+            raise LinkBrokenError("names another peer")
+        with trio.move_on_after(DIAL_TIMEOUT):
+            try:
+                stream = await trio.open_tcp_stream(host, port)
+            except OSError as error:
+                raise LinkBrokenError(str(error)) from error
+            link = await self._secure(stream, expected=peer)
+            if self._nursery is None:
+                link.close("not running")
+                raise LinkBrokenError("this transport is not running")
+            self._nursery.start_soon(self._keep, link)
+            await link.up.wait()
+            if not link.is_up and not self._is_up(peer):
+                # Dropped for the peer's own dial, which is on its way, or broken.
+                other = self._links.get(peer)
+                if other is None:
+                    raise LinkBrokenError(link.reason or "closed by peer")
+                await other.up.wait()
+            return
+        raise LinkBrokenError(f"no link within {DIAL_TIMEOUT:.0f} s")
+
+    async def _inbound(self, stream: trio.SocketStream) -> None:
+        if self._handshakes >= MAX_HANDSHAKES or len(self._links) >= MAX_LINKS:
+            self.counts["connections refused"] += 1
+            stream.socket.close()
+            return
+        self._handshakes += 1
+        link = None
+        try:
+            with trio.move_on_after(DIAL_TIMEOUT):
+                link = await self._secure(stream, expected=None)
+                # When we are dialling each other, ours stays if our id is smaller: see whether it comes up.
+                if self._peer_id < link.peer and (settled := self._dialling.get(link.peer)) is not None:
+                    await settled.wait()
+        except LinkBrokenError as error:
+            self.counts["handshakes failed"] += 1
+            log.debug("inbound connection: %s", error)
+            return
+        finally:
+            self._handshakes -= 1
+        if link is None:
+            self.counts["handshakes failed"] += 1
+            stream.socket.close()
+        else:
+            await self._keep(link)
+
+    async def _secure(self, stream: trio.SocketStream, *, expected: PeerId | None) -> Link:
+        """Upgrade a TCP stream to a link that is not running yet; closes the stream otherwise."""
+        tcp = BufferedTcp(stream)
+        outbound = expected is not None
+        try:
+            with libp2p_errors("handshake"):
+                raw = RawConnection(tcp, outbound)
+                secured = await self._upgrader.upgrade_security(raw, outbound, ID(expected) if expected else None)
+                their_id = secured.get_remote_peer()
+                peer = PeerId.parse(their_id.to_bytes())  # ValueError: not Ed25519
+                if peer == self._peer_id:
+                    raise LinkBrokenError("the peer claims our own id")
+                # The upgrader knows no other multiplexer than Yamux.
+                mux = cast("Yamux", await self._upgrader.upgrade_connection(secured, their_id))
+        except BaseException:
+            tcp.close_now()
+            raise
+        return Link(
+            peer,
+            mux,
+            tcp,
+            outbound=outbound,
+            identity=self._identity,
+            post=self._post.send,
+            counts=self.counts,
+        )
+
+    async def _keep(self, link: Link) -> None:
+        """Run a link, unless it loses against the one there is."""
+        if (rival := self._links.get(link.peer)) is not None:
+            if self._stays(rival, link):
+                link.close("there is a link already")
+            else:
+                rival.close("replaced by a newer connection")
+                self._links[link.peer] = link
+                await rival.gone.wait()
+        else:
+            self._links[link.peer] = link
+        try:
+            await link.run()
+        finally:
+            if self._links.get(link.peer) is link:
+                del self._links[link.peer]
+            self.counts["links ended"] += 1
+            log.debug("link to %s ended: %s", link.peer, link.reason)
+
+    def _stays(self, rival: Link, link: Link) -> bool:
+        """Tell whether the link there is stays and the new one goes; see the module's docstring."""
+        if rival.outbound == link.outbound or link.made_at - rival.made_at > DIAL_TIMEOUT:
+            return False
+        return rival.outbound == (self._peer_id < link.peer)
+
+    def _identify(self) -> bytes:
+        """What we tell other implementations that ask who we are (libp2p identify 1.0.0)."""
+        return Identify(
+            protocol_version="ipfs/0.1.0",
+            agent_version="crowdmesh",
+            public_key=self._keys.public_key.serialize(),
+            listen_addrs=[Multiaddr(address).to_bytes() for address in self._addresses],
+            protocols=[*GOSSIP_PROTOCOLS, IDENTIFY_PROTOCOL, PING_PROTOCOL],
+        ).SerializeToString()
+
+
+def _check_frame(frame: bytes) -> None:
+    if len(frame) > MAX_FRAME_BYTES:
+        raise FrameTooLargeError(f"a frame of {len(frame)} bytes exceeds {MAX_FRAME_BYTES}")
+
+
+def _multiaddress(listener: trio.SocketListener) -> Address:
+    host, port = listener.socket.getsockname()[:2]
+    return Address(f"/ip{6 if ':' in host else 4}/{host}/tcp/{port}")
