@@ -1,0 +1,469 @@
+"""The trio shell over a transport and the gossip router: what an actor holds of the network.
+
+One task reads the transport and one keeps the router's time; both call the router, which does not wait, and carry out
+its effects at once. A task of its own gets only what may have to wait: a request's handler, hanging up, and control
+frames for a peer that has stopped reading.
+"""
+
+import random
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import trio
+
+from net.gossip.config import GossipConfig
+from net.gossip.events import Deliver, Disconnect, Effect, Message, MessageId, Penalise, Send, Validate, Verdict
+from net.gossip.router import GossipRouter
+from net.peer import Address, PeerId
+from net.signing import Sign, Verify
+from net.transport import (
+    FrameReceived,
+    FrameTooLargeError,
+    LinkDown,
+    LinkUp,
+    NotConnectedError,
+    RequestReceived,
+    Transport,
+    TransportEvent,
+)
+
+CONTROL_BACKLOG_FRAMES = 256
+"""Control frames that wait for a peer whose link is full; with more, we hang up rather than fall out of step."""
+CONTROL_BACKLOG_BYTES = 1 << 21
+"""The same in bytes."""
+HANDLERS = 64
+"""Requests of others that are being handled at the same time; further ones are refused as busy."""
+HANDLERS_PER_PEER = 16
+"""The same for requests of one peer, so that one cannot crowd out the others."""
+REFUSALS = 64
+"""Refusals under way at the same time; what comes on top of them is not answered at all."""
+LINK_EVENTS = 256
+"""Link events that wait for a reader of `Overlay.links`."""
+EVENTS_PER_TURN = 64
+"""Transport events handled before other tasks have their turn."""
+
+Judge = Callable[[Message], Verdict]
+"""What a topic's messages must satisfy. Pure and quick, since it runs between two frames; called once per message."""
+Handler = Callable[[PeerId, bytes], Awaitable[bytes]]
+"""Who asks and the request's body to the answer. Raises `RequestRefused` before it has changed anything."""
+
+
+class RequestRefused(Exception):
+    """Raised by a handler: the asker's fault or simply not now. The asker gets the reason, as a definite failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that the topic's judge accepted."""
+
+    message: Message
+    peer: PeerId | None
+    """Who brought it; None when we published it ourselves."""
+    received_s: float
+    """When, on the overlay's clock, in seconds."""
+
+
+class GossipObserver(Protocol):
+    """Told of what happens in an overlay; must be quick and not raise. Times in seconds on the overlay's clock."""
+
+    def published(self, message_id: MessageId, topic: str, now: float) -> None:
+        """We published."""
+
+    def delivered(self, message_id: MessageId, topic: str, now: float) -> None:
+        """A message of another peer, on a topic of ours, was accepted."""
+
+    def penalised(self, peer: PeerId, reason: str, now: float) -> None:
+        """`peer` misbehaved, for one of the router's reasons, or did not read its link."""
+
+    def failed(self, where: str, error: Exception, now: float) -> None:
+        """A judge or handler of ours, named by topic or protocol, has a bug: it raised what it should not."""
+
+
+@dataclass(slots=True)
+class OverlayDrops:
+    """What had no room, counted since the overlay was made."""
+
+    payload_frames: int = 0
+    """Frames of messages, since the peer's link was full."""
+    deliveries: int = 0
+    """Messages for a subscriber that does not keep up."""
+    link_events: int = 0
+    """LinkUp and LinkDown for a reader that does not keep up."""
+    requests: int = 0
+    """Requests refused as busy, or not even that."""
+    stalled_peers: int = 0
+    """Links closed because control frames found no room."""
+
+
+@dataclass(slots=True)
+class _Topic:
+    judge: Judge
+    subscribers: list[trio.MemorySendChannel[Delivery]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Service:
+    handler: Handler
+    running: list[trio.CancelScope] = field(default_factory=list)
+
+
+class Overlay:
+    """One peer's place in the gossip network. `run` must be running for anything to reach others.
+
+    `clock` gives seconds and never goes back; None stands for trio's clock. `sign` and `verify` are Ed25519 for the
+    transport's peer id. The overlay is used once: after `run` has ended, so have all subscriptions.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        sign: Sign,
+        verify: Verify,
+        config: GossipConfig,
+        rng: random.Random,
+        clock: Callable[[], float] | None = None,
+        observer: GossipObserver | None = None,
+    ) -> None:
+        self._transport = transport
+        self._clock = clock or trio.current_time
+        self._observer = observer
+        self._router = GossipRouter(
+            transport.peer_id, sign=sign, verify=verify, config=config, rng=rng, now=self._clock()
+        )
+        self._nursery: trio.Nursery | None = None
+        self._topics: dict[str, _Topic] = {}
+        self._services: dict[str, _Service] = {}
+        self._watchers: list[trio.MemorySendChannel[LinkUp | LinkDown]] = []
+        self._backlogs: dict[PeerId, deque[bytes]] = {}
+        self._handling: dict[PeerId, int] = {}
+        self._refusing = 0
+        self._wake_at = float("inf")
+        self._alarm = trio.Event()
+        self.drops = OverlayDrops()
+
+    @property
+    def peer_id(self) -> PeerId:
+        """Who we are."""
+        return self._transport.peer_id
+
+    @property
+    def addresses(self) -> Sequence[Address]:
+        """Where others can dial us, once `run` has started."""
+        return self._transport.addresses
+
+    @property
+    def router(self) -> GossipRouter:
+        """The router, to look at; whoever calls what changes it loses the effects."""
+        return self._router
+
+    def peers(self) -> Sequence[PeerId]:
+        """Peers with a link that is up, sorted."""
+        return self._transport.peers()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run the transport and the router until cancelled; once (else RuntimeError).
+
+        Ends all subscriptions and cancels all handlers on the way out. Errors of the transport and of the router escape.
+        """
+        if self._nursery is not None:
+            raise RuntimeError("an overlay runs once; make another")
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                await nursery.start(self._transport.run)
+                nursery.start_soon(self._keep_time)
+                task_status.started()
+                await self._pump()
+                nursery.cancel_scope.cancel()  # the transport has closed
+        finally:
+            for topic in self._topics.values():
+                for subscriber in topic.subscribers:
+                    subscriber.close()
+            for watcher in self._watchers:
+                watcher.close()
+
+    # Gossip. --------------------------------------------------------------------------------------------------
+
+    async def publish(self, topic: str, data: bytes) -> MessageId:
+        """Sign and send a message, also to our own subscribers of the topic. Returning does not mean delivered.
+
+        Raises what `GossipRouter.publish` raises of data or a topic that exceeds its bound.
+        """
+        await trio.lowlevel.checkpoint()
+        now = self._clock()
+        message_id, effects = self._router.publish(topic, data, now)
+        if self._observer is not None:
+            self._observer.published(message_id, topic, now)
+        self._apply(effects, now)
+        self._rearm()
+        return message_id
+
+    @asynccontextmanager
+    async def subscribe(
+        self, topic: str, judge: Judge, *, buffer: int = 256
+    ) -> AsyncGenerator[trio.MemoryReceiveChannel[Delivery], None]:
+        """Receive a topic's messages while in the context; what exceeds `buffer` messages is dropped and counted.
+
+        A topic may have several subscribers, but one judge: raises ValueError for a second one. A judge that raises is
+        reported to the observer, and the message is ignored.
+        """
+        entry = self._topics.get(topic)
+        if entry is not None and entry.judge != judge:
+            raise ValueError(f"topic {topic} has another judge already")
+        send, receive = trio.open_memory_channel[Delivery](buffer)
+        if entry is None:
+            now = self._clock()
+            self._apply(self._router.subscribe(topic, now), now)
+            entry = self._topics[topic] = _Topic(judge)
+            self._rearm()
+        entry.subscribers.append(send)
+        try:
+            yield receive
+        finally:
+            receive.close()
+            send.close()
+            entry.subscribers.remove(send)
+            if not entry.subscribers:
+                del self._topics[topic]
+                now = self._clock()
+                self._apply(self._router.unsubscribe(topic, now), now)
+                self._rearm()
+
+    # Requests. ------------------------------------------------------------------------------------------------
+
+    async def request(self, peer: PeerId, protocol: str, body: bytes, *, timeout: float) -> bytes:
+        """Ask a linked peer, for at most `timeout` seconds.
+
+        Raises RequestFailedError, NotConnectedError or FrameTooLargeError, as `net.transport.Transport.request`.
+        """
+        return await self._transport.request(peer, protocol, body, timeout=timeout)
+
+    @asynccontextmanager
+    async def serve(self, protocol: str, handler: Handler) -> AsyncGenerator[None, None]:
+        """Answer requests while in the context; leaving it cancels the handlers under way. One handler a protocol.
+
+        A handler that raises anything but `RequestRefused` is reported to the observer, and the request is refused.
+        """
+        if protocol in self._services:
+            raise ValueError(f"{protocol} is served already")
+        service = self._services[protocol] = _Service(handler)
+        try:
+            yield
+        finally:
+            del self._services[protocol]
+            for scope in service.running:
+                scope.cancel()
+
+    # Links. ---------------------------------------------------------------------------------------------------
+
+    async def connect(self, peer: PeerId, addresses: Sequence[Address]) -> None:
+        """Bring up a link unless there is one. Raises NotConnectedError."""
+        await self._transport.dial(peer, addresses)
+
+    async def hang_up(self, peer: PeerId) -> None:
+        """Close the link to `peer`, if there is one."""
+        await self._transport.hang_up(peer)
+
+    @asynccontextmanager
+    async def links(self) -> AsyncGenerator[trio.MemoryReceiveChannel[LinkUp | LinkDown], None]:
+        """Receive link events while in the context. `peers` has the truth for whoever missed some (`drops`)."""
+        send, receive = trio.open_memory_channel[LinkUp | LinkDown](LINK_EVENTS)
+        self._watchers.append(send)
+        try:
+            yield receive
+        finally:
+            receive.close()
+            send.close()
+            self._watchers.remove(send)
+
+    # The two tasks. -------------------------------------------------------------------------------------------
+
+    async def _pump(self) -> None:
+        """Hand what the transport brings to the router."""
+        events = self._transport.events
+        async for event in events:
+            self._handle(event)
+            for _ in range(EVENTS_PER_TURN - 1):
+                try:
+                    event = events.receive_nowait()
+                except (trio.WouldBlock, trio.EndOfChannel):
+                    break  # `async for` finds out which
+                self._handle(event)
+            self._rearm()
+
+    async def _keep_time(self) -> None:
+        """Tick the router when it wants to be."""
+        while True:
+            self._wake_at = self._router.next_deadline()
+            self._alarm = trio.Event()
+            with trio.move_on_after(max(0.0, self._wake_at - self._clock())):
+                await self._alarm.wait()
+            now = self._clock()
+            if self._router.next_deadline() <= now:
+                self._apply(self._router.tick(now), now)
+
+    def _rearm(self) -> None:
+        """Wake the timekeeper if the router wants a tick earlier than it did."""
+        if self._router.next_deadline() < self._wake_at:
+            self._alarm.set()
+
+    def _handle(self, event: TransportEvent) -> None:
+        now = self._clock()
+        if type(event) is FrameReceived:
+            self._apply(self._router.receive(event.peer, event.frame, now), now)
+        elif isinstance(event, LinkUp):
+            self._apply(self._router.link_up(event.peer, now, outbound=event.outbound), now)
+            self._tell_watchers(event)
+        elif isinstance(event, LinkDown):
+            if backlog := self._backlogs.pop(event.peer, None):
+                backlog.clear()
+            self._apply(self._router.link_down(event.peer, now), now)
+            self._tell_watchers(event)
+        elif isinstance(event, RequestReceived):
+            self._admit(event)
+
+    # Effects. -------------------------------------------------------------------------------------------------
+
+    def _apply(self, effects: list[Effect], now: float) -> None:
+        """Carry out the router's effects, in order."""
+        for effect in effects:
+            if type(effect) is Send:
+                self._send(effect, now)
+            elif isinstance(effect, Validate):
+                message = effect.message
+                self._apply(self._router.verdict(message.id, self._judge(message, now), now), now)
+            elif isinstance(effect, Deliver):
+                self._deliver(effect, now)
+            elif isinstance(effect, Penalise):
+                self._penalise(effect.peer, effect.reason, now)
+            elif isinstance(effect, Disconnect):
+                self._penalise(effect.peer, effect.reason, now)
+                self._start(self._transport.hang_up, effect.peer)
+
+    def _send(self, effect: Send, now: float) -> None:
+        peer = effect.peer
+        backlog = self._backlogs.get(peer)
+        if backlog is None:
+            if self._transport.send_nowait(peer, effect.frame):
+                return
+            if effect.control:
+                self._backlogs[peer] = deque([effect.frame])
+                self._start(self._send_backlog, peer)
+            else:
+                self.drops.payload_frames += 1
+        elif not effect.control:
+            self.drops.payload_frames += 1
+        elif len(backlog) < CONTROL_BACKLOG_FRAMES and sum(map(len, backlog)) < CONTROL_BACKLOG_BYTES:
+            backlog.append(effect.frame)
+        else:
+            # A lost GRAFT, PRUNE or subscription would leave the two of us with different views for good.
+            backlog.clear()
+            self.drops.stalled_peers += 1
+            self._penalise(peer, "does not read", now)
+            self._start(self._transport.hang_up, peer)
+
+    async def _send_backlog(self, peer: PeerId) -> None:
+        """Send control frames to a peer whose link was full, waiting for room."""
+        backlog = self._backlogs[peer]
+        try:
+            while backlog:
+                await self._transport.send(peer, backlog.popleft())
+        except NotConnectedError:
+            pass  # LinkDown is under way to the router, which starts afresh with the next link
+        finally:
+            if self._backlogs.get(peer) is backlog:
+                del self._backlogs[peer]
+
+    def _judge(self, message: Message, now: float) -> Verdict:
+        entry = self._topics.get(message.topic)
+        if entry is None:
+            return Verdict.IGNORE  # unsubscribed meanwhile
+        try:
+            return entry.judge(message)
+        except Exception as error:  # noqa: BLE001 - a remote message must not be able to stop us
+            self._report(f"judge of {message.topic}", error, now)
+            return Verdict.IGNORE
+
+    def _deliver(self, effect: Deliver, now: float) -> None:
+        message = effect.message
+        if self._observer is not None and effect.peer is not None:
+            self._observer.delivered(message.id, message.topic, now)
+        entry = self._topics.get(message.topic)
+        if entry is None:
+            return
+        delivery = Delivery(message, effect.peer, now)
+        for subscriber in entry.subscribers:
+            try:
+                subscriber.send_nowait(delivery)
+            except (trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
+                self.drops.deliveries += 1
+
+    def _penalise(self, peer: PeerId, reason: str, now: float) -> None:
+        if self._observer is not None:
+            self._observer.penalised(peer, reason, now)
+
+    def _report(self, where: str, error: Exception, now: float) -> None:
+        if self._observer is not None:
+            self._observer.failed(where, error, now)
+
+    def _tell_watchers(self, event: LinkUp | LinkDown) -> None:
+        for watcher in self._watchers:
+            try:
+                watcher.send_nowait(event)
+            except (trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
+                self.drops.link_events += 1
+
+    def _start(self, function: Callable[[PeerId], Awaitable[None]], peer: PeerId) -> None:
+        if self._nursery is not None:
+            self._nursery.start_soon(function, peer)
+
+    # Requests of others. --------------------------------------------------------------------------------------
+
+    def _admit(self, event: RequestReceived) -> None:
+        """Start handling a request, or refuse it."""
+        assert self._nursery is not None  # noqa: S101 - the pump runs in it
+        service = self._services.get(event.protocol)
+        if service is None:
+            self._refuse(event, f"does not serve {event.protocol[:64]}")
+        elif sum(self._handling.values()) >= HANDLERS or self._handling.get(event.peer, 0) >= HANDLERS_PER_PEER:
+            self.drops.requests += 1
+            self._refuse(event, "busy")
+        else:
+            self._handling[event.peer] = self._handling.get(event.peer, 0) + 1
+            self._nursery.start_soon(self._answer, event, service)
+
+    def _refuse(self, event: RequestReceived, reason: str) -> None:
+        if self._nursery is not None and self._refusing < REFUSALS:
+            self._refusing += 1
+            self._nursery.start_soon(self._send_refusal, partial(event.refuse, reason))
+
+    async def _send_refusal(self, refuse: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await refuse()
+        finally:
+            self._refusing -= 1
+
+    async def _answer(self, event: RequestReceived, service: _Service) -> None:
+        with trio.CancelScope() as scope:
+            service.running.append(scope)
+            try:
+                answer = await service.handler(event.peer, event.body)
+                await event.reply(answer)
+            except RequestRefused as refusal:
+                await event.refuse(str(refusal))
+            except FrameTooLargeError as error:
+                self._report(event.protocol, error, self._clock())
+                await event.refuse("the answer is too large")
+            except Exception as error:  # noqa: BLE001 - one request must not be able to stop us
+                self._report(event.protocol, error, self._clock())
+                await event.refuse("internal error")
+            finally:
+                service.running.remove(scope)
+                self._handling[event.peer] -= 1
+                if not self._handling[event.peer]:
+                    del self._handling[event.peer]
