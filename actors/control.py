@@ -21,6 +21,10 @@ class UnknownRecordError(LookupError):
     """The actor's ledger has no such block, transaction or report (yet)."""
 
 
+class LedgerUnavailableError(Exception):
+    """The ledger node that the actor asks does not answer. Nothing is known to have changed; try again."""
+
+
 class CommandRefusedError(Exception):
     """The ledger or the actor refused the command. `reason` is a stable snake_case name, `detail` is for people."""
 
@@ -235,7 +239,10 @@ class UpdateStream(Protocol):
 
 
 class Control(Protocol):
-    """The population of one process. Methods that take `actor` raise UnknownActorError."""
+    """The population of one process.
+
+    Methods that take `actor` raise UnknownActorError; the async ones also LedgerUnavailableError.
+    """
 
     def run(self) -> RunSnapshot:
         """The run as it is now."""
