@@ -19,9 +19,14 @@ _encoder = msgspec.msgpack.Encoder()
 _BAD_BYTES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError)
 
 
-@lru_cache(maxsize=1024)
+_decoders: dict[Any, "msgspec.msgpack.Decoder[Any]"] = {}  # as many as the code names types
+
+
 def _decoder(type_: Any) -> "msgspec.msgpack.Decoder[Any]":
-    return msgspec.msgpack.Decoder(type_)
+    decoder = _decoders.get(type_)
+    if decoder is None:
+        decoder = _decoders[type_] = msgspec.msgpack.Decoder(type_)
+    return decoder
 
 
 def encode(value: object) -> bytes:
@@ -68,7 +73,8 @@ def transaction_id(transaction: Transaction) -> TxId:
 
 def header_prefix(header: Header) -> bytes:
     """What a block id hashes before the nonce: the canonical array of all other fields. A miner hashes it once,
-    copies that midstate, and adds each nonce as 8 bytes, big-endian."""
+    copies that midstate, and adds each nonce as 8 bytes, big-endian.
+    """
     return _encoder.encode(
         (
             header.version,

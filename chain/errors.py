@@ -28,3 +28,7 @@ class InvalidBlockError(ChainError):
 
 class StoreError(ChainError):
     """The machine's fault: the store cannot be read, is of another network, or a newer schema."""
+
+
+class GenesisError(ChainError, ValueError):
+    """The founder's fault: a rule that cannot be; the message names the field and its value."""

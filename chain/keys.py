@@ -32,7 +32,8 @@ def sign_transaction(
 
 def remember_signatures(on: bool) -> None:
     """Whether this process remembers the signatures that it found good (the default): replicas of one process then
-    verify each once. Off, every check is made anew, with the same results."""
+    verify each once. Off, every check is made anew, with the same results.
+    """
     global _remembering  # noqa: PLW0603 - one switch per process, as the memory is
     _remembering = on
     _verified.cache_clear()

@@ -14,7 +14,7 @@ EMPTY_ROOT = bytes(32)
 MAX_DEPTH = 32
 
 
-class MerklePath(Value):
+class MerklePath(Value, frozen=True):
     """Where a leaf is in a tree, and the hashes that lead from it to the root."""
 
     index: Natural

@@ -25,10 +25,11 @@ _Digest = np.ndarray[Any, np.dtype[np.uint16]]
 
 class Version(NamedTuple):
     """Which transaction last wrote a key: block height and index in the block. Genesis is (0, 0); the block reward
-    has the index after the last transaction's."""
+    has the index after the last transaction's.
+    """
 
     height: int
-    index: int
+    index: int  # type: ignore[assignment] # hides tuple.index, which nobody wants of a version
 
 
 class Entry(NamedTuple):
@@ -41,13 +42,14 @@ class _KeyIndex:
 
     __slots__ = ("_chunks", "_firsts")
 
-    def __init__(self, chunks: tuple[tuple[bytes, ...], ...]) -> None:
-        self._chunks = chunks
-        self._firsts = tuple(chunk[0] for chunk in chunks)
+    def __init__(self, chunks: list[tuple[bytes, ...]], firsts: list[bytes]) -> None:
+        self._chunks = chunks  # neither list is ever changed: `changed` copies
+        self._firsts = firsts
 
     @classmethod
     def of(cls, keys: list[bytes]) -> "_KeyIndex":
-        return cls(tuple(tuple(keys[i : i + _CHUNK]) for i in range(0, len(keys), _CHUNK)))
+        """`keys` are sorted."""
+        return cls([tuple(keys[i : i + _CHUNK]) for i in range(0, len(keys), _CHUNK)], keys[::_CHUNK])
 
     def changed(self, added: list[bytes], removed: list[bytes]) -> "_KeyIndex":
         """`added` are new and `removed` are there."""
@@ -81,7 +83,7 @@ class _KeyIndex:
                 firsts[place] = chunk[0]
             else:
                 del chunks[place], firsts[place]
-        return _KeyIndex(tuple(chunks))
+        return _KeyIndex(chunks, firsts)
 
     def since(self, start: bytes) -> Iterator[bytes]:
         """Keys from `start` on, that one included."""
@@ -122,7 +124,7 @@ class WorldState:
 
     @classmethod
     def empty(cls) -> "WorldState":
-        return cls(Map(), _KeyIndex(()), np.zeros(_LANES, dtype=np.uint16), Map())
+        return cls(Map(), _KeyIndex([], []), np.zeros(_LANES, dtype=np.uint16), Map())
 
     @classmethod
     def of(cls, items: Iterable[tuple[bytes, Entry]]) -> "WorldState":

@@ -43,7 +43,7 @@ class Value(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
     """Base of signed and hashed values: an array of fields in order, no defaults, no floats, no maps."""
 
 
-class Transaction(Value):
+class Transaction(Value, frozen=True):
     """One signed call of a contract. Made by any actor; travels on the topic ``tx`` and inside blocks."""
 
     chain: BlockIdField
@@ -59,7 +59,7 @@ class Transaction(Value):
     """64-byte Ed25519 signature of the domain-separated id (`chain.keys`)."""
 
 
-class Header(Value):
+class Header(Value, frozen=True):
     """What proof of work is done over, and all that a light client keeps. Made by the miner."""
 
     version: Natural
@@ -84,14 +84,14 @@ class Header(Value):
     """0 to 2**63 - 1."""
 
 
-class Block(Value):
+class Block(Value, frozen=True):
     """A header and what it commits to. At most MAX_BLOCK_TRANSACTIONS and MAX_BLOCK_BYTES."""
 
     header: Header
     transactions: Annotated[tuple[Transaction, ...], msgspec.Meta(max_length=MAX_BLOCK_TRANSACTIONS)]
 
 
-class Event(Value):
+class Event(Value, frozen=True):
     """Something a contract said. `data` is a canonical MessagePack array of (name, value) pairs, sorted by name."""
 
     contract: Name
@@ -99,7 +99,7 @@ class Event(Value):
     data: bytes
 
 
-class Receipt(Value):
+class Receipt(Value, frozen=True):
     """What became of a transaction that is in a block."""
 
     transaction: TxIdField

@@ -1,0 +1,290 @@
+"""How contracts are written, found and run.
+
+A contract is a module of plain functions `(ctx, typed arguments…)`, marked `@call` (may write) or `@query` (may not).
+All that it sees is its `Context`, which is the same in every replay on every replica: no clock, no current height, no
+current block id. It refuses with `ctx.refuse`; then nothing but the sender's nonce changes. Any other exception is a
+bug in the contract and stops the replica: swallowing it would let replicas with different bugs disagree in silence.
+"""
+
+import inspect
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn, TypeVar, get_type_hints
+
+from chain.codec import decode, decode_own, encode
+from chain.errors import MalformedError, Refused
+from chain.state import Version, WorldState
+from chain.values import MAX_ARGS_BYTES, MAX_DETAIL, MAX_INT, Account, BlockId, Event, TxId
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+Key = bytes
+"""A key within one contract's part of the state."""
+BlockIdAt = Callable[[int], BlockId | None]
+"""The id of the final block at a height; None while that height is not final for the block being executed."""
+
+_MARK: Final = "__contract_kind__"
+MAX_QUERY_BYTES = 1024 * 1024
+
+
+def call(function: F) -> F:
+    """Mark a function of a contract that a transaction may name as its method."""
+    setattr(function, _MARK, "call")
+    return function
+
+
+def query(function: F) -> F:
+    """Mark a function of a contract that reads, and that any node answers without a transaction."""
+    setattr(function, _MARK, "query")
+    return function
+
+
+def encode_args(*args: object) -> bytes:
+    """What `Transaction.args` carries: the canonical array of the arguments."""
+    return encode(args)
+
+
+def state_key(contract: str, key: Key) -> bytes:
+    """Where a contract's key is in the world state. Contract names have no ``/``, so no two contracts overlap."""
+    return contract.encode() + b"/" + key
+
+
+def balance_key(account: Account) -> bytes:
+    """Whole key of an account's balance, an int in micro-credits. Owned by `chain.contracts.accounts`."""
+    return b"accounts/balance/" + account
+
+
+def nonce_key(account: Account) -> bytes:
+    """Whole key of an account's next nonce, an int; absent means 0."""
+    return b"accounts/nonce/" + account
+
+
+@dataclass(slots=True)
+class RangeRead:
+    """A scan as far as it went: what must be found again for it to be valid still."""
+
+    prefix: bytes
+    start: bytes
+    found: list[tuple[bytes, Version]] = field(default_factory=list)
+    exhausted: bool = False
+
+
+class Context:
+    """All that a contract can see. Writes are seen by later reads of the same context, and by nobody else."""
+
+    def __init__(
+        self,
+        state: WorldState,
+        contract: str,
+        *,
+        sender: Account,
+        tx: TxId,
+        time_ms: int,
+        block_id_at: BlockIdAt,
+        read_only: bool = False,
+    ) -> None:
+        self.sender = sender
+        self.tx = tx
+        self.time_ms = time_ms
+        """Proof of work: the block's; ordered: the proposal's. On queries: the head's."""
+        self.writes: dict[bytes, bytes | None] = {}
+        """Whole key → new value, None to delete."""
+        self.reads: dict[bytes, Version | None] = {}
+        """Whole key → the version that was there, None when nothing was."""
+        self.ranges: list[RangeRead] = []
+        self.events: list[Event] = []
+        self._state = state
+        self._contract = contract
+        self._prefix = state_key(contract, b"")
+        self._block_id_at = block_id_at
+        self._read_only = read_only
+
+    def get(self, key: Key, type_: type[T]) -> T | None:
+        """The value at `key`, or None."""
+        data = self._read(self._prefix + key)
+        return None if data is None else decode_own(type_, data)
+
+    def put(self, key: Key, value: object) -> None:
+        """Write a value made of what `chain.codec.encode` takes. Never None: that is `delete`."""
+        self._write(self._prefix + key, encode(value))
+
+    def delete(self, key: Key) -> None:
+        """Nothing is at `key` from now on; it need not be there."""
+        self._write(self._prefix + key, None)
+
+    def scan(self, prefix: Key, type_: type[T], *, start: Key = b"") -> Iterator[tuple[Key, T]]:
+        """(key, value) for the keys that begin with `prefix`, in order, from `start` (a whole key, included) on.
+
+        Own writes made before the scan are seen, those made during it are not.
+        """
+        whole, first = self._prefix + prefix, self._prefix + max(prefix, start)
+        own = sorted((k, v) for k, v in self.writes.items() if k.startswith(whole) and k >= first)
+        masked = {key for key, _ in own}
+        trace = RangeRead(whole, first)
+        self.ranges.append(trace)
+        cut = len(self._prefix)
+        at = 0
+        for key, entry in self._state.scan(whole, start=first):
+            trace.found.append((key, entry.version))
+            while at < len(own) and own[at][0] < key:
+                if (value := own[at][1]) is not None:
+                    yield own[at][0][cut:], decode_own(type_, value)
+                at += 1
+            if key not in masked:
+                yield key[cut:], decode_own(type_, entry.value)
+        trace.exhausted = True
+        for key, value in own[at:]:
+            if value is not None:
+                yield key[cut:], decode_own(type_, value)
+
+    def version(self, key: Key) -> Version | None:
+        """Which transaction last wrote `key` before this one; None when it is not there. Counts as a read."""
+        whole = self._prefix + key
+        version = self._state.version(whole)
+        self.reads.setdefault(whole, version)
+        return version
+
+    def block_id(self, height: int) -> BlockId:
+        """Id of the final block at `height`, a source of chance that nobody chose after that height was mined.
+
+        Raises Refused (``draw_not_ready``) while it is not final.
+        """
+        found = self._block_id_at(height)
+        if found is None:
+            raise Refused("draw_not_ready", f"block {height} is not final yet")
+        return found
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Say something to whoever listens; fields are sorted by name."""
+        self._emit(self._contract, event, fields)
+
+    def pay(self, to: Account, amount: int) -> int:
+        """Mint `amount` micro-credits (0 or more) for `to`; returns what was minted, which emits ``accounts.minted``.
+
+        A balance never exceeds MAX_INT: what would not fit is not minted.
+        """
+        if amount < 0:
+            raise ValueError(f"cannot mint {amount}")
+        key = balance_key(to)
+        data = self._read(key)
+        balance = 0 if data is None else decode_own(int, data)
+        minted = min(amount, MAX_INT - balance)
+        if minted:
+            self._write(key, encode(balance + minted))
+            self._emit("accounts", "minted", {"account": to, "amount": minted, "by": self._contract})
+        return minted
+
+    def refuse(self, reason: str, detail: str = "") -> NoReturn:
+        """End the call with nothing changed but the sender's nonce. `reason` is a snake_case name."""
+        raise Refused(reason, detail)
+
+    def _read(self, whole: bytes) -> bytes | None:
+        if whole in self.writes:
+            return self.writes[whole]
+        entry = self._state.entry(whole)
+        if entry is None:
+            self.reads.setdefault(whole, None)
+            return None
+        self.reads.setdefault(whole, entry.version)
+        return entry.value
+
+    def _write(self, whole: bytes, value: bytes | None) -> None:
+        if self._read_only:
+            raise RuntimeError(f"a query of {self._contract} writes")
+        self.writes[whole] = value
+
+    def _emit(self, contract: str, name: str, fields: Mapping[str, object]) -> None:
+        if self._read_only:
+            raise RuntimeError(f"a query of {self._contract} emits {name}")
+        self.events.append(Event(contract, name, encode(tuple(sorted(fields.items())))))
+
+
+def event_fields(event: Event) -> dict[str, Any]:
+    """What `emit` was given: ids and accounts as bytes, tuples as tuples."""
+    pairs: tuple[tuple[str, Any], ...] = decode_own(tuple[tuple[str, Any], ...], event.data)
+    return dict(pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One function of a contract, with the types of its arguments and of what it returns."""
+
+    function: Callable[..., Any]
+    is_query: bool
+    arguments: Any
+    returns: Any
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> "Method":
+        hints = get_type_hints(function, include_extras=True)
+        names = list(inspect.signature(function).parameters)[1:]
+        missing = [name for name in [*names, "return"] if name not in hints]
+        if missing:
+            raise TypeError(f"{function.__module__}.{function.__qualname__} does not say the type of {missing}")
+        arguments = types.GenericAlias(tuple, tuple(hints[name] for name in names))
+        return cls(function, getattr(function, _MARK) == "query", arguments, hints["return"])
+
+    def decode_args(self, args: bytes) -> tuple[Any, ...]:
+        """Raises Refused (``malformed_arguments``)."""
+        try:
+            decoded: tuple[Any, ...] = decode(self.arguments, args, limit=MAX_ARGS_BYTES)
+            return decoded
+        except MalformedError as error:
+            raise Refused("malformed_arguments", str(error)) from None
+
+
+class Registry:
+    """The contracts of a network, by name."""
+
+    def __init__(self, contracts: Mapping[str, types.ModuleType]) -> None:
+        self._methods: dict[str, dict[str, Method]] = {}
+        for name, module in contracts.items():
+            marked = {n: f for n, f in vars(module).items() if inspect.isfunction(f) and hasattr(f, _MARK)}
+            self._methods[name] = {n: Method.of(f) for n, f in marked.items()}
+
+    @property
+    def contracts(self) -> tuple[str, ...]:
+        """Names, sorted."""
+        return tuple(sorted(self._methods))
+
+    def method(self, contract: str, name: str, *, is_query: bool) -> Method:
+        """Raises Refused (``unknown_contract``, ``unknown_method``)."""
+        methods = self._methods.get(contract)
+        if methods is None:
+            raise Refused("unknown_contract", contract)
+        method = methods.get(name)
+        if method is None or method.is_query != is_query:
+            raise Refused("unknown_method", f"{contract}.{name}")
+        return method
+
+    def run(self, context: Context, contract: str, name: str, args: bytes) -> bytes:
+        """Carry out a call in `context`; returns the encoded result. Raises Refused; then drop the context."""
+        method = self.method(contract, name, is_query=False)
+        return encode(method.function(context, *method.decode_args(args)))
+
+    def query(
+        self, state: WorldState, contract: str, name: str, args: bytes, *, time_ms: int, sender: Account | None = None
+    ) -> bytes:
+        """Answer a query on `state`; `time_ms` is its block's. Returns the encoded result. Raises Refused."""
+        method = self.method(contract, name, is_query=True)
+        context = Context(
+            state,
+            contract,
+            sender=sender or Account(bytes(32)),
+            tx=TxId(bytes(32)),
+            time_ms=time_ms,
+            block_id_at=lambda _: None,
+            read_only=True,
+        )
+        return encode(method.function(context, *method.decode_args(args)))
+
+    def result(self, contract: str, name: str, data: bytes, *, is_query: bool = True) -> Any:
+        """The typed value of an encoded result, for whoever asked. Raises Refused, MalformedError."""
+        method = self.method(contract, name, is_query=is_query)
+        return decode(method.returns, data, limit=MAX_QUERY_BYTES)
+
+
+def bounded_detail(error: Refused) -> str:
+    """The part of a refusal's detail that fits into a receipt."""
+    return error.detail[:MAX_DETAIL]
