@@ -1,7 +1,7 @@
 """What the router asks its shell to do, and the verdicts the shell gives back. All values, no behaviour."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import NewType
 
 from net.peer import PeerId
@@ -19,6 +19,23 @@ class Verdict(Enum):
     """Neither deliver nor forward, but nobody is at fault: too early, seen, unknown parent."""
     REJECT = "reject"
     """Provably wrong: neither deliver nor forward, and the peer that sent it is at fault."""
+
+
+class Fault(StrEnum):
+    """Why the router blames a peer: all reasons of `Penalise` that come from the router itself."""
+
+    MALFORMED = "malformed frame"
+    """Not an RPC, or longer than a frame may be. The link ends."""
+    UNSIGNED = "message without valid sender, sequence number or signature fields"
+    """Refused before the signature was looked at: not allowed by StrictSign."""
+    TOO_LONG = "message too long"
+    BAD_SIGNATURE = "bad signature"
+    REJECTED = "rejected message"
+    """The topic's judge said REJECT."""
+    TOO_MANY_TOPICS = "too many topics"
+    GRAFT_IN_BACKOFF = "graft during backoff"
+    BROKEN_PROMISE = "advertised message not sent"
+    """It answered our IWANT with nothing in time."""
 
 
 @dataclass(frozen=True, slots=True)

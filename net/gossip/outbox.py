@@ -1,0 +1,62 @@
+"""Frames under way to several peers: what one call produces for a peer leaves as one frame."""
+
+from net.gossip.events import Send
+from net.gossip.wire import encode_frame
+from net.peer import PeerId
+
+_CONTROL_HEADER_BYTES = 6
+"""Tag and length around the control entries of a frame."""
+
+
+class Outbox:
+    """Collects encoded entries per peer; `flush` packs them into frames of at most `max_frame_bytes`.
+
+    Entries are bytes, so that one that goes to many peers is encoded once.
+    """
+
+    __slots__ = ("_control", "_entries", "_max_frame_bytes")
+
+    def __init__(self, max_frame_bytes: int) -> None:
+        self._max_frame_bytes = max_frame_bytes
+        self._entries: dict[PeerId, list[tuple[bytes, bool]]] = {}
+        self._control: dict[PeerId, list[bytes]] = {}
+
+    def message(self, peer: PeerId, entry: bytes) -> None:
+        """Add an encoded message."""
+        self._entries.setdefault(peer, []).append((entry, False))
+
+    def subscription(self, peer: PeerId, entry: bytes) -> None:
+        """Add an encoded subscription."""
+        self._entries.setdefault(peer, []).append((entry, True))
+
+    def control(self, peer: PeerId, entry: bytes) -> None:
+        """Add an encoded control entry."""
+        self._control.setdefault(peer, []).append(entry)
+
+    def flush(self) -> list[Send]:
+        """Return the frames, by peer in the order in which the peers were first named; the outbox is empty then."""
+        sends: list[Send] = []
+        for peer in dict.fromkeys((*self._entries, *self._control)):
+            sends += self._frames(peer, self._entries.get(peer, []), self._control.get(peer, []))
+        self._entries.clear()
+        self._control.clear()
+        return sends
+
+    def _frames(self, peer: PeerId, entries: list[tuple[bytes, bool]], control: list[bytes]) -> list[Send]:
+        if len(entries) == 1 and not control:
+            return [Send(peer, entries[0][0], entries[0][1])]  # the very bytes, for all peers that get them
+        sends: list[Send] = []
+        plain: list[bytes] = []
+        controls: list[bytes] = []
+        room = self._max_frame_bytes - _CONTROL_HEADER_BYTES
+        urgent = False
+        for piece, kind in (*((entry, flag) for entry, flag in entries), *((entry, None) for entry in control)):
+            if len(piece) > room and (plain or controls):
+                sends.append(Send(peer, encode_frame(plain, controls), urgent))
+                plain, controls, urgent = [], [], False
+                room = self._max_frame_bytes - _CONTROL_HEADER_BYTES
+            (controls if kind is None else plain).append(piece)
+            urgent = urgent or kind is not False
+            room -= len(piece)
+        sends.append(Send(peer, encode_frame(plain, controls), urgent))
+        return sends
