@@ -170,7 +170,8 @@ class MemoryTransport:
                 await trio.sleep(wire.round_trip_s(me, peer))
                 msg = f"{peer!r} does not listen on {', '.join(addresses) or 'no address'}"
                 raise NotConnectedError(msg)
-            outcome = wire.dialling[pair] = self._open(listener)
+            outcome = wire.dialling[pair] = Outcome()
+            self._open(listener, outcome)
         await outcome.settled.wait()
         if outcome.failure:
             raise NotConnectedError(outcome.failure)
@@ -264,15 +265,13 @@ class MemoryTransport:
         lane = self._wire.lane(self._peer_id, dialler)
         return LinkEnd(self._peer_id, self._arrive, lane, self._tally, outcome, outbound=False)
 
-    def _open(self, listener: Listener) -> Outcome:
+    def _open(self, listener: Listener, outcome: Outcome) -> None:
         """Send the opening of a new link on its way; the outcome settles when both ends are up or it failed."""
-        outcome = Outcome()
         lane = self._wire.lane(self._peer_id, listener.peer_id)
         mine = LinkEnd(self._peer_id, self._arrive, lane, self._tally, outcome, outbound=True)
         mine.twin = listener.far_end(self._peer_id, outcome)
         mine.twin.twin = mine
         self._tell(mine, LinkUp(self._peer_id, outbound=False))
-        return outcome
 
     def _tell(self, end: LinkEnd, news: LinkUp | LinkDown) -> None:
         self._wire.carry_surely(end.lane, end.twin, news, 0)
