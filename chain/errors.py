@@ -32,3 +32,7 @@ class StoreError(ChainError):
 
 class GenesisError(ChainError, ValueError):
     """The founder's fault: a rule that cannot be; the message names the field and its value."""
+
+
+class InvalidProofError(ChainError):
+    """The gateway's fault: an inclusion proof that does not prove what it claims; the message says where it breaks."""

@@ -32,6 +32,8 @@ class Ask:
 class Save:
     """Make this durable, atomically: blocks (with receipts) that joined the tree, the head, what became final."""
 
+    headers: tuple[Header, ...]
+    """Final headers below `blocks` whose bodies this replica never had: it joined by a snapshot. Lowest first."""
     blocks: tuple[tuple[Block, tuple[Receipt, ...]], ...]
     head: BlockId
     final_height: int
@@ -63,6 +65,16 @@ class Finalised:
 
 
 @dataclass(frozen=True, slots=True)
+class Jumped:
+    """This replica, far behind, took over the final state after `header`, and never executed the blocks before it.
+
+    `Committed` goes on with the block after `header`. What was committed and not final before was `Reorged`.
+    """
+
+    header: Header
+
+
+@dataclass(frozen=True, slots=True)
 class Dropped:
     """A transaction left the mempool without being in a block; `reason` is a snake_case name."""
 
@@ -78,7 +90,7 @@ class Penalise:
     reason: str
 
 
-LedgerEffect = Broadcast | Ask | Save | Committed | Reorged | Finalised | Dropped | Penalise
+LedgerEffect = Broadcast | Ask | Save | Committed | Reorged | Finalised | Jumped | Dropped | Penalise
 
 
 class LedgerCore(Protocol):

@@ -1,0 +1,1 @@
+"""Ways to agree on the order of transactions. Each implements `chain.ledger.LedgerCore`."""

@@ -1,0 +1,1 @@
+"""Proof of work: heaviest chain, final a fixed number of blocks deep."""

@@ -1,0 +1,99 @@
+"""A miner's next block: made of what the mempool offers, made anew when that or the head has changed."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from chain.codec import header_prefix
+from chain.contracts.accounts import nonce_of
+from chain.ledgers.pow.mempool import Mempool
+from chain.ledgers.pow.mining import grind
+from chain.ledgers.pow.replica import Replica
+from chain.ledgers.pow.tree import Node
+from chain.transition import Applied, assemble
+from chain.values import Account, Block
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A block with work, and what it does."""
+
+    block: Block
+    applied: Applied
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    block: Block
+    applied: Applied
+    prefix: bytes
+    parent: Node
+    made_ms: int
+    pool: int
+    """`Mempool.changes` when it was made."""
+
+
+class Miner:
+    """Grinds at a template on the replica's head; the nonce walk goes on when the template changes."""
+
+    def __init__(self, replica: Replica, mempool: Mempool, producer: Account, refresh_ms: int) -> None:
+        self._replica = replica
+        self._mempool = mempool
+        self._producer = producer
+        self._refresh_ms = refresh_ms
+        # With nothing new to take in, executing everything again for a fresher time is worth it only now and then.
+        self._stale_ms = max(refresh_ms, replica.rules.block_interval_ms // 4)
+        self._template: _Template | None = None
+        self._nonce = 0
+        self.attempts = 0
+        self.mined = 0
+
+    def search(self, attempts: int, now_ms: int) -> tuple[int, Found | None]:
+        """Try up to `attempts` nonces; return how many were tried, and the block if one worked.
+
+        Tries none while the quota is used up, or while the chain's own times are too far ahead of `now_ms`.
+        """
+        template = self._current(now_ms)
+        if template is None:
+            return 0, None
+        start = self._nonce
+        nonce = grind(template.prefix, template.block.header.difficulty, start, attempts)
+        tried = attempts if nonce is None else nonce - start + 1
+        self._nonce += tried
+        self.attempts += tried
+        if nonce is None:
+            return tried, None
+        self.mined += 1
+        header = msgspec.structs.replace(template.block.header, nonce=nonce)
+        return tried, Found(Block(header, template.block.transactions), template.applied)
+
+    def _current(self, now_ms: int) -> _Template | None:
+        head = self._replica.tree.head
+        template = self._template
+        if template is not None and template.parent is head:
+            age = now_ms - template.made_ms
+            changed = template.pool != self._mempool.changes
+            if age < (self._refresh_ms if changed or not template.block.transactions else self._stale_ms):
+                return template
+        self._template = self._make(head, now_ms)
+        return self._template
+
+    def _make(self, head: Node, now_ms: int) -> _Template | None:
+        rules = self._replica.rules
+        time_ms = max(now_ms, head.median_time_past(rules) + 1)
+        if head.state is None or not head.may_produce(self._producer, rules) or time_ms > now_ms + rules.max_future_ms:
+            return None
+        state = head.state
+        block, applied = assemble(
+            self._replica.network,
+            head.header,
+            head.id,
+            state,
+            self._mempool.offer(lambda sender: nonce_of(state, sender), rules.max_block_transactions),
+            time_ms=time_ms,
+            producer=self._producer,
+            difficulty=head.child_difficulty(rules),
+            final_ids=lambda height: self._replica.final_id(head, height),
+        )
+        prefix = header_prefix(block.header)
+        return _Template(block, applied, prefix, head, now_ms, self._mempool.changes)
