@@ -1,0 +1,35 @@
+"""The one clock of a run: an epoch plus trio's time, so that it is virtual where trio's is."""
+
+import time
+
+import trio
+
+SIMULATION_EPOCH_MS = 1_767_225_600_000
+"""2026-01-01T00:00:00Z: when every simulation starts, so that a replay has the same timestamps."""
+
+
+class Clock:
+    """Milliseconds since the Unix epoch that never run backwards, counted from `epoch_ms` at construction.
+
+    Must be made inside ``trio.run``. `skew_ms` shifts what this actor believes the time to be.
+    """
+
+    __slots__ = ("_epoch_ms", "_origin", "skew_ms")
+
+    def __init__(self, epoch_ms: int, *, skew_ms: int = 0) -> None:
+        self._epoch_ms = epoch_ms
+        self._origin = trio.current_time()
+        self.skew_ms = skew_ms
+
+    def now_ms(self) -> int:
+        """The actor's time in milliseconds."""
+        return self._epoch_ms + self.skew_ms + round((trio.current_time() - self._origin) * 1000)
+
+    async def sleep_until_ms(self, when_ms: int) -> None:
+        """Sleep until `now_ms()` is at least `when_ms`; checkpoints also when that is past."""
+        await trio.sleep(max(0.0, (when_ms - self.now_ms()) / 1000))
+
+
+def wall_clock_ms() -> int:
+    """The machine's time: read once, when a run in real time starts."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,283 @@
+"""The two sides of a gateway: a ledger node that answers light actors, and a light actor's `Ledger` that asks.
+
+A light actor trusts its gateway for queries, but not for outcomes: what is called final comes with an inclusion
+proof and headers, which are checked (`chain.light`). It moves on to the next gateway when one fails.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal, Protocol
+
+import trio
+
+from actors.gateway_messages import (
+    MAX_HEADERS,
+    MAX_WAIT_MS,
+    MAX_WAITING,
+    Accepted,
+    Answer,
+    AskBlock,
+    AskHeaders,
+    AskHeads,
+    AskWaiting,
+    BlockAnswer,
+    Found,
+    HeadersAnswer,
+    HeadsAnswer,
+    NextNonce,
+    Number,
+    Query,
+    Refusal,
+    Request,
+    Result,
+    Submit,
+    Unknown,
+    Wait,
+    WaitingAnswer,
+    decode_answer,
+    decode_request,
+    encode_message,
+)
+from actors.identity import Identity
+from actors.ledger import FoundBlock, GatewayError, Heads, Outcome, OutcomeUnknownError, Sender, Stage
+from actors.messages import GATEWAY
+from chain.codec import decode, decode_transaction, encode, transaction_id
+from chain.contract import Registry, encode_args
+from chain.errors import MalformedError, Refused
+from chain.light import InclusionProof, LightClient
+from chain.values import ACCOUNT_BYTES, ID_BYTES, Account, BlockId, Header, Transaction, TxId
+from net.overlay import Overlay, RequestRefused
+from net.peer import PeerId
+from net.transport import TransportError
+
+ROUND_TRIP_S = 10.0
+RETRY_S = 0.5
+MAX_PROOF_BYTES = 1 << 20
+
+
+class LedgerNode(Protocol):
+    """What a gateway needs of the node it is part of: local answers."""
+
+    async def submit(self, transaction: Transaction) -> None:
+        """Raises Refused."""
+
+    def next_nonce(self, account: Account) -> int:
+        """What waits in the mempool included."""
+
+    def answer_query(self, contract: str, method: str, args: bytes, *, final: bool) -> bytes:
+        """Raises Refused."""
+
+    def find(self, transaction: TxId) -> Outcome | None:
+        """Where a transaction stands."""
+
+    async def wait_for(self, transaction: TxId, stage: Stage) -> Outcome:
+        """Wait until it is that far. Raises Refused when it was dropped."""
+
+    def proof(self, transaction: TxId) -> InclusionProof | None:
+        """For a transaction that is final."""
+
+    def found_block(self, ref: BlockId | int) -> FoundBlock | None:
+        """A block of the best chain."""
+
+    def recent_headers(self, before: int | None, limit: int) -> Sequence[tuple[Header, int, int]]:
+        """(header, transactions, bytes), highest first."""
+
+    def waiting(self, limit: int) -> Sequence[Transaction]:
+        """What is in the mempool."""
+
+    def local_heads(self) -> Heads:
+        """Head and final."""
+
+
+class GatewayService:
+    """Answers light actors from a ledger node."""
+
+    def __init__(self, node: LedgerNode) -> None:
+        self._node = node
+
+    async def handle(self, peer: PeerId, body: bytes) -> bytes:  # noqa: ARG002 - whoever asks gets the same answer
+        """One request to one answer. Raises RequestRefused for bytes that are no request."""
+        try:
+            request = decode_request(body)
+            answer = await self._answer(request)
+        except MalformedError as error:
+            raise RequestRefused(str(error)) from None
+        except Refused as refused:
+            answer = Refusal(refused.reason, refused.detail)
+        return encode_message(answer)
+
+    async def _answer(self, request: Request) -> Answer:  # noqa: PLR0911 - one return for each kind of request
+        node = self._node
+        match request:
+            case Submit(raw):
+                await node.submit(decode_transaction(raw))
+                return Accepted()
+            case NextNonce(account):
+                if len(account) != ACCOUNT_BYTES:
+                    msg = f"an account of {len(account)} bytes"
+                    raise MalformedError(msg)
+                return Number(node.next_nonce(Account(account)))
+            case Query(contract, method, args, final):
+                return Result(node.answer_query(contract, method, args, final=final))
+            case Wait(transaction, final, for_ms):
+                return await self._wait(TxId(transaction), "final" if final else "included", for_ms)
+            case AskHeads():
+                heads = node.local_heads()
+                return HeadsAnswer(heads.head, heads.final)
+            case AskBlock(id_, height):
+                found = node.found_block(BlockId(id_) if len(id_) == ID_BYTES else height)
+                return Unknown() if found is None else BlockAnswer(found.block, found.receipts, found.final)
+            case AskHeaders(before, limit):
+                rows = node.recent_headers(None if before < 0 else before, max(1, min(MAX_HEADERS, limit)))
+                return HeadersAnswer(tuple(rows))
+            case AskWaiting(limit):
+                return WaitingAnswer(tuple(node.waiting(max(1, min(MAX_WAITING, limit)))))
+
+    async def _wait(self, transaction: TxId, stage: Stage, for_ms: int) -> Answer:
+        with trio.move_on_after(max(0, min(for_ms, MAX_WAIT_MS)) / 1000):
+            return self._found(await self._node.wait_for(transaction, stage))
+        outcome = self._node.find(transaction)
+        return Unknown() if outcome is None else self._found(outcome)
+
+    def _found(self, outcome: Outcome) -> Found:
+        proof = self._node.proof(outcome.transaction) if outcome.stage == "final" else None
+        return Found(outcome.stage, outcome.receipt, outcome.header, b"" if proof is None else encode(proof))
+
+
+class RemoteLedger:
+    """A light actor's ledger: asks the first of `gateways` that answers. Implements `actors.ledger.Ledger`.
+
+    `gateways` gives the peers to ask, best first, at each call, so that it may change as the actor moves.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        overlay: Overlay,
+        gateways: Callable[[], Sequence[PeerId]],
+        light: LightClient,
+        registry: Registry,
+    ) -> None:
+        self.identity = identity
+        self._overlay = overlay
+        self._gateways = gateways
+        self._light = light
+        self._registry = registry
+        self._sender = Sender(identity, self._next_nonce, self._submit)
+
+    async def call(
+        self, contract: str, method: str, *args: Any, stage: Stage = "final", patience_s: float = 120.0
+    ) -> Outcome:
+        """See `actors.ledger.Ledger.call`."""
+        transaction = await self._sender.send(self._light.chain, contract, method, args)
+        tx_id = transaction_id(transaction)
+        if stage == "accepted":
+            return Outcome(tx_id, "accepted", None, None)
+        outcome = None
+        with trio.move_on_after(patience_s):
+            outcome = await self._await_stage(tx_id, stage)
+        if outcome is None:
+            raise OutcomeUnknownError(tx_id, f"{contract}.{method} is not {stage} after {patience_s:g} s")
+        if outcome.receipt is not None and not outcome.receipt.ok:
+            raise Refused(outcome.receipt.reason, outcome.receipt.detail)
+        return outcome
+
+    async def _await_stage(self, tx_id: TxId, stage: Stage) -> Outcome:
+        while True:
+            try:
+                answer = await self._ask(Wait(tx_id, stage == "final", MAX_WAIT_MS), timeout=MAX_WAIT_MS / 1000 + 10)
+            except GatewayError:
+                answer = Unknown()
+            if isinstance(answer, Refusal):
+                raise Refused(answer.reason, answer.detail)
+            if isinstance(answer, Found) and (answer.stage == "final" or answer.stage == stage):
+                return self._checked(tx_id, answer)
+            await trio.sleep(RETRY_S)
+
+    def _checked(self, tx_id: TxId, found: Found) -> Outcome:
+        """Believe a final outcome only with its proof. Raises GatewayError when the gateway lied."""
+        if found.stage != "final":
+            return Outcome(tx_id, found.stage, found.receipt, found.header)
+        try:
+            proof = decode(InclusionProof, found.proof, limit=MAX_PROOF_BYTES)
+            verified = self._light.verify(proof, tx_id)
+        except MalformedError as error:
+            msg = f"the gateway's proof does not hold: {error}"
+            raise GatewayError(msg) from None
+        return Outcome(tx_id, "final", verified.receipt, verified.header)
+
+    async def query(self, contract: str, method: str, *args: Any, at: Literal["head", "final"] = "head") -> Any:
+        """See `actors.ledger.Ledger.query`."""
+        answer = await self._ask(Query(contract, method, encode_args(*args), at == "final"))
+        if isinstance(answer, Result):
+            return self._registry.result(contract, method, answer.value)
+        raise _unexpected(answer)
+
+    async def heads(self) -> Heads:
+        """See `actors.ledger.Ledger.heads`."""
+        answer = await self._ask(AskHeads())
+        if isinstance(answer, HeadsAnswer):
+            return Heads(answer.head, answer.final)
+        raise _unexpected(answer)
+
+    async def block(self, ref: BlockId | int) -> FoundBlock | None:
+        """See `actors.ledger.Ledger.block`."""
+        answer = await self._ask(AskBlock(b"", ref) if isinstance(ref, int) else AskBlock(ref, -1))
+        if isinstance(answer, BlockAnswer):
+            return FoundBlock(answer.block, answer.receipts, answer.final)
+        if isinstance(answer, Unknown):
+            return None
+        raise _unexpected(answer)
+
+    async def headers(self, before: int | None, limit: int) -> Sequence[tuple[Header, int, int]]:
+        """See `actors.ledger.Ledger.headers`."""
+        answer = await self._ask(AskHeaders(-1 if before is None else before, limit))
+        if isinstance(answer, HeadersAnswer):
+            return answer.rows
+        raise _unexpected(answer)
+
+    async def waiting(self, limit: int) -> Sequence[Transaction]:
+        """See `actors.ledger.Ledger.waiting`."""
+        answer = await self._ask(AskWaiting(limit))
+        if isinstance(answer, WaitingAnswer):
+            return answer.transactions
+        raise _unexpected(answer)
+
+    async def outcome(self, transaction: TxId) -> Outcome | None:
+        """See `actors.ledger.Ledger.outcome`."""
+        answer = await self._ask(Wait(transaction, final=False, for_ms=0))
+        if isinstance(answer, Found):
+            return self._checked(transaction, answer)
+        if isinstance(answer, Unknown):
+            return None
+        raise _unexpected(answer)
+
+    async def _next_nonce(self) -> int:
+        answer = await self._ask(NextNonce(self.identity.account))
+        if isinstance(answer, Number):
+            return answer.value
+        raise _unexpected(answer)
+
+    async def _submit(self, transaction: Transaction) -> None:
+        answer = await self._ask(Submit(encode(transaction)))
+        if not isinstance(answer, Accepted):
+            raise _unexpected(answer)
+
+    async def _ask(self, request: Request, timeout: float = ROUND_TRIP_S) -> Answer:
+        """Ask one gateway after the other. Raises GatewayError when none gives a readable answer."""
+        body = encode_message(request)
+        failures = []
+        for peer in self._gateways():
+            try:
+                return decode_answer(await self._overlay.request(peer, GATEWAY, body, timeout=timeout))
+            except (TransportError, MalformedError) as error:
+                failures.append(f"{peer!r}: {error}")
+        msg = "no gateway answers: " + ("; ".join(failures) or "no link to any")
+        raise GatewayError(msg)
+
+
+def _unexpected(answer: Answer) -> Exception:
+    if isinstance(answer, Refusal):
+        return Refused(answer.reason, answer.detail)
+    return GatewayError(f"the gateway answered {type(answer).__name__}")
+
+

@@ -1,0 +1,107 @@
+"""Keys on disk: encrypted with a passphrase, or readable by their owner alone.
+
+Format: MessagePack map ``{"v": 1, "kdf": "argon2id" | "none", "salt", "ops", "mem", "key"}``. With a passphrase the
+32-byte secret is in a libsodium secret box (XSalsa20-Poly1305) under an Argon2id key (moderate limits).
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+from nacl import pwhash
+from nacl.exceptions import CryptoError
+from nacl.secret import SecretBox
+
+from actors.identity import SEED_BYTES, Identity
+
+MAX_KEY_FILE_BYTES = 4_096
+
+
+class KeyFileError(Exception):
+    """The key file cannot be used; the message names the file and the way out."""
+
+
+class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    v: int
+    kdf: str
+    salt: bytes
+    ops: int
+    mem: int
+    key: bytes
+
+
+def create(path: Path, passphrase: str | None = None) -> Identity:
+    """Make a new random identity and write it to `path` (mode 0600), which must not exist. Raises KeyFileError."""
+    identity = Identity(os.urandom(SEED_BYTES))
+    write(path, identity, passphrase)
+    return identity
+
+
+def write(path: Path, identity: Identity, passphrase: str | None = None) -> None:
+    """Write an identity's secret durably to a new file of mode 0600. Raises KeyFileError when `path` exists."""
+    if passphrase is None:
+        content = _KeyFile(1, "none", b"", 0, 0, identity.secret)
+    else:
+        salt = os.urandom(pwhash.argon2id.SALTBYTES)
+        ops, mem = pwhash.argon2id.OPSLIMIT_MODERATE, pwhash.argon2id.MEMLIMIT_MODERATE
+        content = _KeyFile(1, "argon2id", salt, ops, mem, bytes(_box(passphrase, salt, ops, mem).encrypt(identity.secret)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        msg = f"{path} exists already; choose another file or remove it first"
+        raise KeyFileError(msg) from None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.msgpack.encode(content))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(path: Path, passphrase: str | None = None) -> Identity:
+    """Read an identity. Raises KeyFileError: missing, damaged, readable by others, or the wrong passphrase."""
+    try:
+        if not passphrase and path.stat().st_mode & 0o077:
+            # An unencrypted key that others can read is no secret; ssh refuses such a file too.
+            content = _decode(path)
+            if content.kdf == "none":
+                msg = f"{path} can be read by others; run: chmod 600 {path}"
+                raise KeyFileError(msg)
+        content = _decode(path)
+    except FileNotFoundError:
+        msg = f"{path} does not exist; make a key with: python launch.py keys new {path}"
+        raise KeyFileError(msg) from None
+    if content.kdf == "none":
+        return Identity(content.key)
+    if passphrase is None:
+        msg = f"{path} is encrypted; give its passphrase in CROWDMESH_PASSPHRASE"
+        raise KeyFileError(msg)
+    try:
+        return Identity(_box(passphrase, content.salt, content.ops, content.mem).decrypt(content.key))
+    except (CryptoError, ValueError):
+        msg = f"{path}: the passphrase is wrong, or the file was altered"
+        raise KeyFileError(msg) from None
+
+
+def _decode(path: Path) -> _KeyFile:
+    with path.open("rb") as file:
+        raw = file.read(MAX_KEY_FILE_BYTES + 1)
+    try:
+        content = msgspec.msgpack.decode(raw, type=_KeyFile)
+    except msgspec.DecodeError:
+        content = None
+    # The limits of the key derivation come from the file: bound what a planted file can make us spend.
+    if (
+        content is None
+        or content.v != 1
+        or content.kdf not in {"none", "argon2id"}
+        or (content.kdf == "none" and len(content.key) != SEED_BYTES)
+        or content.mem > pwhash.argon2id.MEMLIMIT_SENSITIVE
+        or content.ops > pwhash.argon2id.OPSLIMIT_SENSITIVE
+    ):
+        msg = f"{path} is not a crowdmesh key file"
+        raise KeyFileError(msg)
+    return content
+
+
+def _box(passphrase: str, salt: bytes, ops: int, mem: int) -> SecretBox:
+    return SecretBox(pwhash.argon2id.kdf(SecretBox.KEY_SIZE, passphrase.encode(), salt, opslimit=ops, memlimit=mem))

@@ -1,0 +1,152 @@
+"""What actors say to each other beside the ledger: presence claims, ballots, notices. Canonical, bounded, signed.
+
+Requests and their protocols:
+
+- ``presence``: worker → MEC node, sealed so that nobody else learns where the worker is; answered by an `Attestation`.
+- ``ballot``: MEC node → drawn worker, over their own link; answered by an empty body.
+
+Gossip: `Notice` on the topic of a cell.
+"""
+
+from typing import TypeVar
+
+from nacl.exceptions import CryptoError
+
+from actors.identity import Identity, seal
+from actors.sensing.geohash import geohash
+from actors.sensing.mobility import Point
+from chain.codec import decode, encode
+from chain.contracts.spatial import Ticket
+from chain.errors import MalformedError
+from chain.values import Account, Value
+from net.peer import PeerId
+from net.signing import verify
+
+PRESENCE = "/crowdmesh/presence/1"
+BALLOT = "/crowdmesh/ballot/1"
+GATEWAY = "/crowdmesh/gateway/1"
+SYNC = "/crowdmesh/sync/1"
+MAX_MESSAGE_BYTES = 8_192
+
+_PRESENCE_DOMAIN = b"crowdmesh:presence:1:"
+_ATTESTATION_DOMAIN = b"crowdmesh:attestation:1:"
+
+Message = TypeVar("Message", bound=Value)
+
+
+class Claim(Value):
+    """Where a worker says it is. Made by the worker, read by its MEC node alone."""
+
+    worker: Account
+    mec: Account
+    """The node it is meant for: another node cannot replay it."""
+    lat_e7: int
+    lon_e7: int
+    time_ms: int
+
+
+class SignedClaim(Value):
+    """A claim and the worker's Ed25519 signature of it."""
+
+    claim: Claim
+    signature: bytes
+
+
+class Attestation(Value):
+    """A MEC node's word that a worker was present. Says nothing of where."""
+
+    worker: Account
+    mec: Account
+    until_ms: int
+    signature: bytes
+
+
+class Ballot(Value):
+    """What a drawn worker learns: what to look at, until when, and the ticket that lets it vote.
+
+    Neither the requester nor any other worker is named.
+    """
+
+    report: bytes
+    type: str
+    lat_e7: int
+    lon_e7: int
+    time_ms: int
+    vote_until_ms: int
+    """Block time until which votes are taken."""
+    reveal_until_ms: int
+    ticket: Ticket
+
+
+class Notice(Value):
+    """News of a report in a cell, published by a MEC node for everybody around: no requester, no worker."""
+
+    report: bytes
+    status: str
+    type: str
+    lat_e7: int
+    lon_e7: int
+    height: int
+
+
+def tx_topic(network: str) -> str:
+    """Transactions, among ledger nodes."""
+    return f"/{network}/tx"
+
+
+def blocks_topic(network: str) -> str:
+    """Blocks, among ledger nodes."""
+    return f"/{network}/blocks"
+
+
+def cell_topic(network: str, where: Point) -> str:
+    """What concerns a place: one topic for each geohash cell of five characters."""
+    return f"/{network}/cell/{geohash(where.lat, where.lon)}"
+
+
+def read(type_: type[Message], raw: bytes) -> Message:
+    """Decode one of these messages. Raises MalformedError."""
+    return decode(type_, raw, limit=MAX_MESSAGE_BYTES)
+
+
+def seal_claim(worker: Identity, mec: PeerId, where: Point, now_ms: int) -> bytes:
+    """A signed claim that only `mec` can open."""
+    lat_e7, lon_e7 = where.e7
+    claim = Claim(worker.account, Account(mec.public_key), lat_e7, lon_e7, now_ms)
+    signed = SignedClaim(claim, worker.sign(_PRESENCE_DOMAIN + encode(claim)))
+    return seal(mec, encode(signed))
+
+
+def open_claim(mec: Identity, sealed: bytes) -> Claim:
+    """The claim inside. Raises MalformedError: not sealed to us, not canonical, not for us, or not signed."""
+    if len(sealed) > MAX_MESSAGE_BYTES:
+        msg = f"a presence claim of {len(sealed)} bytes"
+        raise MalformedError(msg)
+    try:
+        signed = read(SignedClaim, mec.open_sealed(sealed))
+    except (CryptoError, ValueError) as error:
+        msg = f"cannot open the presence claim: {error}"
+        raise MalformedError(msg) from None
+    claim = signed.claim
+    if claim.mec != mec.account:
+        msg = "the presence claim is meant for another MEC node"
+        raise MalformedError(msg)
+    if not verify(claim.worker, signed.signature, _PRESENCE_DOMAIN + encode(claim)):
+        msg = "the presence claim is not signed by its worker"
+        raise MalformedError(msg)
+    return claim
+
+
+def attest(mec: Identity, worker: Account, until_ms: int) -> Attestation:
+    """A MEC node's signed word that `worker` is present until `until_ms`."""
+    return Attestation(worker, mec.account, until_ms, mec.sign(_attested(worker, mec.account, until_ms)))
+
+
+def is_attested(attestation: Attestation) -> bool:
+    """Whether its MEC node signed it."""
+    signed = _attested(attestation.worker, attestation.mec, attestation.until_ms)
+    return verify(attestation.mec, attestation.signature, signed)
+
+
+def _attested(worker: Account, mec: Account, until_ms: int) -> bytes:
+    return _ATTESTATION_DOMAIN + encode((worker, mec, until_ms))

@@ -1,0 +1,404 @@
+"""One peer of the ledger: overlay and ledger core in one nursery; the only place that knows both.
+
+Whatever comes in (gossip, sync answers, own submissions, mined nonces, time) goes to the core at once, for the core
+never waits. Its effects are carried out by one task, in order, so that a block is saved before anybody hears of it.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Literal, Protocol
+
+import trio
+
+from actors.gateway import GatewayService
+from actors.identity import Identity
+from actors.ledger import FoundBlock, Heads, Outcome, OutcomeUnknownError, Sender, Stage
+from actors.links import LinkPlan, LinkKeeper, ObservedOverlay
+from actors.messages import GATEWAY, SYNC, blocks_topic, tx_topic
+from actors.verdicts import judge_block, judge_transaction
+from actors.world import World
+from chain.codec import block_id, decode_block, decode_transaction, encode, transaction_id
+from chain.contract import encode_args
+from chain.errors import InvalidBlockError, MalformedError, Refused
+from chain.ledger import (
+    Ask,
+    Broadcast,
+    Committed,
+    Dropped,
+    Finalised,
+    Jumped,
+    LedgerEffect,
+    Penalise,
+    Reorged,
+    Save,
+)
+from chain.ledgers.pow.ledger import PowLedger
+from chain.light import InclusionProof
+from chain.store import Store
+from chain.values import Account, Block, BlockId, Header, Transaction, TxId
+from net.gossip.events import Message, Verdict
+from net.overlay import Delivery, RequestRefused
+from net.peer import PeerId
+from net.transport import Transport, TransportError
+
+SYNC_TIMEOUT_S = 10.0
+MAX_EFFECTS = 4_096
+"""Effects that wait to be carried out; beyond this, gossip is read more slowly."""
+MAX_DROPPED = 4_096
+"""Dropped transactions whose reason is remembered for who waits for them."""
+EVENT_BUFFER = 1_024
+
+
+class Witness(Protocol):
+    """Told of the chain's progress on one node, synchronously; for interfaces, not for the protocol."""
+
+    def committed(self, node: "FullNode", found: FoundBlock) -> None:
+        """A block joined the best chain, or became final."""
+
+
+class FullNode:
+    """A peer that holds the ledger. `run` closes the overlay, and leaves the store open for the next start.
+
+    Errors of the core are bugs and escape `run`; its owner restarts it with the same store.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        identity: Identity,
+        transport: Transport,
+        core: PowLedger,
+        store: Store,
+        links: LinkPlan,
+    ) -> None:
+        self.world = world
+        self.name = name
+        self.identity = identity
+        self.core = core
+        self.overlay = ObservedOverlay(world, name, identity, transport)
+        self.witnesses: list[Witness] = []
+        self._store = store
+        self._keeper = LinkKeeper(world, name, self.overlay, links)
+        self._effects: deque[LedgerEffect] = deque()
+        self._work = trio.Event()
+        self._moved = trio.Event()
+        self._rearm = trio.Event()
+        self._dropped: OrderedDict[TxId, str] = OrderedDict()
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; started() when gossip and requests are served."""
+        topics = self.world.topics
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            await nursery.start(self.overlay.run)
+            async with AsyncExitStack() as stack:
+                transactions = await stack.enter_async_context(
+                    self.overlay.subscribe(tx_topic(topics), self._judge_transaction, buffer=EVENT_BUFFER)
+                )
+                blocks = await stack.enter_async_context(
+                    self.overlay.subscribe(blocks_topic(topics), self._judge_block, buffer=EVENT_BUFFER)
+                )
+                await stack.enter_async_context(self.overlay.serve(SYNC, self._serve_sync))
+                await stack.enter_async_context(self.overlay.serve(GATEWAY, GatewayService(self).handle))
+                for task in (self._carry_out, self._keep_time):
+                    nursery.start_soon(task)
+                nursery.start_soon(self._read_transactions, transactions)
+                nursery.start_soon(self._read_blocks, blocks)
+                nursery.start_soon(self._keeper.run, self)
+                task_status.started()
+                await trio.sleep_forever()
+
+    # Into the core. -------------------------------------------------------------------------------------------
+
+    def _judge_transaction(self, message: Message) -> Verdict:
+        verdict, reason = judge_transaction(message, self.core.chain)
+        if verdict is Verdict.REJECT:
+            self.world.journal.record(self.name, "rejected", topic="tx", reason=reason)
+        return verdict
+
+    def _judge_block(self, message: Message) -> Verdict:
+        verdict, reason = judge_block(message, self.core, self.world.clock.now_ms())
+        if verdict is Verdict.REJECT:
+            self.world.journal.record(self.name, "rejected", topic="blocks", reason=reason)
+        return verdict
+
+    async def _read_transactions(self, deliveries: trio.MemoryReceiveChannel[Delivery]) -> None:
+        async for delivery in deliveries:
+            if delivery.peer is None:
+                continue
+            try:
+                transaction = decode_transaction(delivery.message.data)
+                self._feed(self.core.receive_transaction(transaction, self.world.clock.now_ms()))
+            except Refused as refused:
+                # The mempool may be full, or the transaction came with a block first: nobody's fault.
+                if refused.reason not in ("nonce_too_low", "already_pending"):
+                    self.world.journal.record(self.name, "not_pooled", reason=refused.reason)
+            await self._make_room()
+
+    async def _read_blocks(self, deliveries: trio.MemoryReceiveChannel[Delivery]) -> None:
+        async for delivery in deliveries:
+            if delivery.peer is None:
+                continue
+            self.receive_block(delivery.peer, decode_block(delivery.message.data))
+            await self._make_room()
+
+    def receive_block(self, peer: PeerId, block: Block) -> None:
+        """Import a block whose encoding was checked; a bad one costs `peer`."""
+        try:
+            self._feed(self.core.receive_block(peer, block, self.world.clock.now_ms()))
+        except InvalidBlockError as error:
+            self._penalise(peer, str(error))
+
+    def peer_up(self, peer: PeerId) -> None:
+        """`peer` is a ledger node that can be asked."""
+        self._feed(self.core.peer_up(peer, self.world.clock.now_ms()))
+
+    def peer_down(self, peer: PeerId) -> None:
+        """The link to `peer` is gone."""
+        self._feed(self.core.peer_down(peer, self.world.clock.now_ms()))
+
+    def mine(self, attempts: int) -> None:
+        """Try that many nonces."""
+        self._feed(self.core.mine(attempts, self.world.clock.now_ms()))
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._rearm = trio.Event()
+            deadline = self.core.next_deadline_ms()
+            with trio.CancelScope() as scope:
+                if deadline is not None:
+                    scope.deadline = trio.current_time() + max(0, deadline - self.world.clock.now_ms()) / 1000
+                await self._rearm.wait()
+            if scope.cancelled_caught:
+                self._feed(self.core.tick(self.world.clock.now_ms()))
+            await trio.lowlevel.checkpoint()
+
+    # Out of the core. -----------------------------------------------------------------------------------------
+
+    def _feed(self, effects: Iterable[LedgerEffect]) -> None:
+        self._effects.extend(effects)
+        if self._effects:
+            self._work.set()
+        self._rearm.set()
+
+    async def _make_room(self) -> None:
+        """Wait while too many effects wait: gossip then backs up in its bounded buffer, and is dropped there."""
+        while len(self._effects) > MAX_EFFECTS:
+            await trio.sleep(0.01)
+        await trio.lowlevel.checkpoint()
+
+    async def _carry_out(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work = trio.Event()
+            while self._effects:
+                await self._carry_out_one(self._effects.popleft())
+
+    async def _carry_out_one(self, effect: LedgerEffect) -> None:
+        journal = self.world.journal
+        match effect:
+            case Save():
+                if self.world.may_use_threads and self._store.blocks_the_caller:
+                    await trio.to_thread.run_sync(self._store.save, effect)
+                else:
+                    self._store.save(effect)
+            case Broadcast("tx", data):
+                await self.overlay.publish(tx_topic(self.world.topics), data)
+            case Broadcast(_, data):
+                await self.overlay.publish(blocks_topic(self.world.topics), data)
+            case Ask(peer, request):
+                assert self._nursery is not None  # noqa: S101 - run() made it before anything was fed
+                self._nursery.start_soon(self._ask, PeerId(peer), request)
+            case Committed(block, receipts):
+                journal.record(
+                    self.name, "block", height=block.header.height, id=block_id(block.header).hex()[:16], txs=len(receipts)
+                )
+                self._advance(FoundBlock(block, receipts, final=False))
+            case Finalised(block, receipts):
+                journal.record(self.name, "final", height=block.header.height, id=block_id(block.header).hex()[:16])
+                self._advance(FoundBlock(block, receipts, final=True))
+            case Reorged(blocks):
+                journal.record(self.name, "reorg", depth=len(blocks), height=blocks[-1].header.height)
+            case Jumped(header):
+                journal.record(self.name, "jumped", height=header.height)
+                self._wake_waiters()
+            case Dropped(transaction, reason):
+                journal.record(self.name, "dropped", tx=transaction_id(transaction).hex()[:16], reason=reason)
+                self._dropped[transaction_id(transaction)] = reason
+                if len(self._dropped) > MAX_DROPPED:
+                    self._dropped.popitem(last=False)
+                self._wake_waiters()
+            case Penalise(peer, reason):
+                self._penalise(PeerId(peer), reason)
+
+    def _advance(self, found: FoundBlock) -> None:
+        for transaction in found.block.transactions:
+            self._dropped.pop(transaction_id(transaction), None)
+        self._wake_waiters()
+        for witness in self.witnesses:
+            witness.committed(self, found)
+
+    def _wake_waiters(self) -> None:
+        self._moved.set()
+        self._moved = trio.Event()
+
+    async def _ask(self, peer: PeerId, request: bytes) -> None:
+        try:
+            response = await self.overlay.request(peer, SYNC, request, timeout=SYNC_TIMEOUT_S)
+        except TransportError:
+            response = None
+        self._feed(self.core.answered(peer, request, response, self.world.clock.now_ms()))
+
+    async def _serve_sync(self, peer: PeerId, body: bytes) -> bytes:
+        try:
+            return self.core.answer(peer, body)
+        except MalformedError as error:
+            raise RequestRefused(str(error)) from None
+
+    def _penalise(self, peer: PeerId, reason: str) -> None:
+        self.world.journal.record(self.name, "penalised", peer=str(peer)[-8:], reason=reason)
+
+    # What gateways and local actors ask (see `actors.gateway.LedgerNode`). --------------------------------------
+
+    async def submit(self, transaction: Transaction) -> None:
+        """Take a transaction in, rehearsed. Raises Refused."""
+        self._feed(self.core.submit(transaction, self.world.clock.now_ms()))
+        await trio.lowlevel.checkpoint()
+
+    def next_nonce(self, account: Account) -> int:
+        """See `LedgerNode`."""
+        return self.core.next_nonce(account)
+
+    def answer_query(self, contract: str, method: str, args: bytes, *, final: bool) -> bytes:
+        """See `LedgerNode`."""
+        state, header = (self.core.final_state, self.core.final) if final else (self.core.state, self.core.head)
+        return self.world.network.registry.query(state, contract, method, args, time_ms=header.time_ms)
+
+    def find(self, transaction: TxId) -> Outcome | None:
+        """See `LedgerNode`."""
+        located = self.core.receipt(transaction)
+        if located is not None:
+            block, receipt, _ = located
+            final = block.header.height <= self.core.final.height
+            return Outcome(transaction, "final" if final else "included", receipt, block.header)
+        if self.core.pending_transaction(transaction) is not None:
+            return Outcome(transaction, "accepted", None, None)
+        return None
+
+    async def wait_for(self, transaction: TxId, stage: Stage) -> Outcome:
+        """See `LedgerNode`."""
+        while True:
+            outcome = self.find(transaction)
+            if outcome is not None and (stage in (outcome.stage, "accepted") or outcome.stage == "final"):
+                return outcome
+            if outcome is None and transaction in self._dropped:
+                raise Refused(self._dropped[transaction], "the transaction left the mempool")
+            await self._moved.wait()
+
+    def proof(self, transaction: TxId) -> InclusionProof | None:
+        """See `LedgerNode`."""
+        return self.core.proof(transaction)
+
+    def found_block(self, ref: BlockId | int) -> FoundBlock | None:
+        """See `LedgerNode`."""
+        block = self.core.block(ref)
+        receipts = self.core.receipts(ref)
+        if block is None or receipts is None:
+            return None
+        return FoundBlock(block, receipts, block.header.height <= self.core.final.height)
+
+    def recent_headers(self, before: int | None, limit: int) -> Sequence[tuple[Header, int, int]]:
+        """See `LedgerNode`."""
+        top = self.core.head.height + 1 if before is None else min(before, self.core.head.height + 1)
+        rows = []
+        for height in range(top - 1, max(-1, top - 1 - limit), -1):
+            header, block = self.core.header(height), self.core.block(height)
+            if header is None:
+                break
+            rows.append((header, len(block.transactions) if block else 0, len(encode(block)) if block else 0))
+        return rows
+
+    def waiting(self, limit: int) -> Sequence[Transaction]:
+        """See `LedgerNode`."""
+        return self.core.pending(limit)
+
+    def local_heads(self) -> Heads:
+        """See `LedgerNode`."""
+        return Heads(self.core.head, self.core.final)
+
+    async def final_blocks(self, since: int) -> AsyncIterator[FoundBlock]:
+        """Final blocks from height `since` on, each once, in order, as they become final; endless.
+
+        Blocks that this replica never had (it joined by a snapshot) are skipped.
+        """
+        height = since
+        while True:
+            moved = self._moved
+            while height <= self.core.final.height:
+                found = self.found_block(height)
+                height += 1
+                if found is not None:
+                    yield found
+            if moved is self._moved:
+                await moved.wait()
+
+
+class LocalLedger:
+    """A ledger node's own access: implements `actors.ledger.Ledger` without asking anybody."""
+
+    def __init__(self, node: FullNode, identity: Identity) -> None:
+        self.identity = identity
+        self._node = node
+        self._sender = Sender(identity, self._next_nonce, node.submit)
+
+    async def _next_nonce(self) -> int:
+        return self._node.next_nonce(self.identity.account)
+
+    async def call(
+        self, contract: str, method: str, *args: Any, stage: Stage = "final", patience_s: float = 120.0
+    ) -> Outcome:
+        """See `actors.ledger.Ledger.call`."""
+        transaction = await self._sender.send(self._node.core.chain, contract, method, args)
+        tx_id = transaction_id(transaction)
+        outcome = None
+        with trio.move_on_after(patience_s):
+            outcome = await self._node.wait_for(tx_id, stage)
+        if outcome is None:
+            raise OutcomeUnknownError(tx_id, f"{contract}.{method} is not {stage} after {patience_s:g} s")
+        if outcome.receipt is not None and not outcome.receipt.ok:
+            raise Refused(outcome.receipt.reason, outcome.receipt.detail)
+        return outcome
+
+    async def query(self, contract: str, method: str, *args: Any, at: Literal["head", "final"] = "head") -> Any:
+        """See `actors.ledger.Ledger.query`."""
+        await trio.lowlevel.checkpoint()
+        result = self._node.answer_query(contract, method, encode_args(*args), final=at == "final")
+        return self._node.world.network.registry.result(contract, method, result)
+
+    async def heads(self) -> Heads:
+        """See `actors.ledger.Ledger.heads`."""
+        await trio.lowlevel.checkpoint()
+        return self._node.local_heads()
+
+    async def block(self, ref: BlockId | int) -> FoundBlock | None:
+        """See `actors.ledger.Ledger.block`."""
+        await trio.lowlevel.checkpoint()
+        return self._node.found_block(ref)
+
+    async def headers(self, before: int | None, limit: int) -> Sequence[tuple[Header, int, int]]:
+        """See `actors.ledger.Ledger.headers`."""
+        await trio.lowlevel.checkpoint()
+        return self._node.recent_headers(before, limit)
+
+    async def waiting(self, limit: int) -> Sequence[Transaction]:
+        """See `actors.ledger.Ledger.waiting`."""
+        await trio.lowlevel.checkpoint()
+        return self._node.waiting(limit)
+
+    async def outcome(self, transaction: TxId) -> Outcome | None:
+        """See `actors.ledger.Ledger.outcome`."""
+        await trio.lowlevel.checkpoint()
+        return self._node.find(transaction)

@@ -1,0 +1,283 @@
+"""A scenario: TOML to one frozen, checked configuration. Unknown keys and wrong values are refused by name.
+
+Every key states its unit in its name or its note. The defaults are the default swarm: a small seeded city.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+Positive = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Metres = Annotated[float, Meta(ge=0.0)]
+Latitude = Annotated[float, Meta(ge=-90.0, le=90.0)]
+Longitude = Annotated[float, Meta(ge=-180.0, le=180.0)]
+
+REPORT_TYPES = ("inundation", "fire", "pothole", "accident", "streetlight", "waste", "crowd", "other")
+
+
+class ScenarioError(Exception):
+    """The user's fault: the message names the key, the value and what is allowed."""
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the tables of a scenario."""
+
+
+class PlaceConfig(_Section):
+    """Bounding box, in degrees. Everything that is reported lies inside."""
+
+    name: str = "Sampleton"
+    lat_min: Latitude = 44.40
+    lat_max: Latitude = 44.60
+    lon_min: Longitude = 11.20
+    lon_max: Longitude = 11.50
+
+
+class RequesterConfig(_Section):
+    """People who report what they see, or what they make up."""
+
+    count: NotNegative = 10
+    false_share: Share = 0.2
+    """Share of generated reports of things that are not there."""
+
+
+class WorkerConfig(_Section):
+    """People who look and vote."""
+
+    count: NotNegative = 40
+    accuracy: Share = 0.92
+    """Probability that a vote is true."""
+    speed_m_s: Metres = 1.4
+    roam_m: Metres = 1_500.0
+    """How far from home they walk."""
+    presence_interval_ms: Positive = 10_000
+    """How often they tell their MEC node where they are."""
+    look_ms: tuple[NotNegative, Positive] = (300, 2_000)
+    """Shortest and longest time it takes to go and look."""
+
+
+class MinerConfig(_Section):
+    """Nodes that mine."""
+
+    count: NotNegative = 6
+    hash_rate: Positive = 60
+    """SHA-256 header hashes a second, each, really computed."""
+    step_ms: Positive = 250
+    """How often a miner grinds its share of hashes."""
+
+
+class MecConfig(_Section):
+    """Edge nodes: attest presence, draw voters, serve light actors."""
+
+    count: NotNegative = 3
+    presence_ttl_ms: Positive = 30_000
+    """How long a worker counts as present after it last said so."""
+
+
+class FacilityConfig(_Section):
+    """Who reviews confirmed reports."""
+
+    count: NotNegative = 1
+    review_ms: tuple[NotNegative, Positive] = (4_000, 15_000)
+    """Shortest and longest time from taking a report to closing it."""
+
+
+class PopulationConfig(_Section):
+    """Who takes part."""
+
+    requester: RequesterConfig = RequesterConfig()
+    worker: WorkerConfig = WorkerConfig()
+    miner: MinerConfig = MinerConfig()
+    mec: MecConfig = MecConfig()
+    facility: FacilityConfig = FacilityConfig()
+
+
+class LedgerConfig(_Section):
+    """Consensus parameters; part of genesis, hence the same for all."""
+
+    kind: Literal["pow"] = "pow"
+    block_interval_ms: Positive = 1_000
+    finality_depth: Positive = 4
+    """Blocks on top of a block after which it is final."""
+    retarget_window: Annotated[int, Meta(ge=2)] = 20
+    max_future_ms: Positive = 10_000
+    quota: NotNegative = 0
+    """At most this many of the last `quota_window` blocks by one miner; 0 turns the rule off."""
+    quota_window: Positive = 10
+    block_reward: NotNegative = 1_000_000
+    """Micro-credits to the miner of a block."""
+    durability: Literal["kill", "power"] = "kill"
+    """What a committed block survives."""
+    open_enrolment: bool = True
+    """Whether MEC nodes and facilities that are not in genesis may enrol themselves."""
+
+
+class RewardConfig(_Section):
+    """Which reading of the reward formulas, and its parameters (spec spatial, "Rewards")."""
+
+    reading: Literal["bounded", "paper"] = "bounded"
+    gamma_requester: Share = 0.5
+    gamma_worker: Share = 0.25
+    base_requester: NotNegative = 500_000
+    """Micro-credits; `bounded` only."""
+    base_worker: NotNegative = 250_000
+    distance_unit_m: Positive = 1_000
+    history_cap: Positive = 20
+
+
+class SpatialConfig(_Section):
+    """The rules of reports, votes and rewards; part of genesis."""
+
+    types: tuple[str, ...] = REPORT_TYPES
+    duplicate_radius_m: NotNegative = 100
+    duplicate_window_ms: NotNegative = 300_000
+    report_radius_m: Positive = 3_000
+    """Workers nearer than this can be drawn."""
+    group_size: Annotated[int, Meta(ge=3, le=32)] = 5
+    min_workers: Annotated[int, Meta(ge=3)] = 3
+    draw_delay: Positive = 1
+    """Blocks after the one that recorded a report whose id seeds the draw."""
+    assign_window_ms: Positive = 60_000
+    vote_window_ms: Positive = 6_000
+    reveal_window_ms: Positive = 5_000
+    tally_window_ms: Positive = 30_000
+    max_report_age_ms: Positive = 600_000
+    rewards: RewardConfig = RewardConfig()
+
+
+class ReportsConfig(_Section):
+    """Where reports come from: generated, or a CSV of real ones (``--reports``)."""
+
+    per_minute: Annotated[float, Meta(gt=0)] = 40.0
+    """Generated: incidents a minute in the whole place."""
+    hot_spots: Positive = 6
+    """Generated: around how many centres people live and things happen."""
+    hot_spot_radius_m: Metres = 1_800.0
+    speed: Annotated[float, Meta(gt=0)] = 20_000.0
+    """Replayed: how many seconds of the file pass in a second of the run."""
+    max_per_minute: Annotated[float, Meta(gt=0)] = 90.0
+    """Replayed: bursts are stretched to this rate."""
+    categories: dict[str, str] = {}
+    """Replayed: from a category's name in the file to a report type; what is not listed becomes ``other``."""
+
+
+class NetworkConfig(_Section):
+    """The links between actors."""
+
+    kind: Literal["memory", "libp2p"] = "memory"
+    latency_ms: Annotated[float, Meta(ge=0)] = 25.0
+    """Memory links only: one way."""
+    jitter_ms: Annotated[float, Meta(ge=0)] = 5.0
+    """Memory links only: uniform, plus or minus."""
+    loss: Share = 0.0
+    """Memory links only: share of frames lost."""
+    degree: Positive = 6
+    """Links that a ledger node opens to other ledger nodes."""
+    heartbeat_ms: Positive = 1_000
+
+
+class Scenario(_Section):
+    """Everything that a run follows from, but the code."""
+
+    name: str = "city"
+    seed: NotNegative = 1
+    duration_s: Annotated[float, Meta(gt=0)] | None = None
+    """None: until interrupted (swarm), ten minutes (simulate)."""
+    place: PlaceConfig | None = None
+    """None: derived from the report file, or Sampleton."""
+    population: PopulationConfig = PopulationConfig()
+    ledger: LedgerConfig = LedgerConfig()
+    spatial: SpatialConfig = SpatialConfig()
+    reports: ReportsConfig = ReportsConfig()
+    network: NetworkConfig = NetworkConfig()
+
+    @property
+    def actors(self) -> int:
+        """How many actors the population has."""
+        p = self.population
+        return p.requester.count + p.worker.count + p.miner.count + p.mec.count + p.facility.count
+
+
+def load(path: Path | None, overrides: Sequence[str] = ()) -> Scenario:
+    """Read a scenario file (None: the defaults) and apply ``key=value`` overrides, values in TOML.
+
+    Raises ScenarioError for a missing file, bad TOML, an unknown key or a value out of range.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(path.read_text())
+        except OSError as error:
+            msg = f"cannot read scenario {path}: {error.strerror}"
+            raise ScenarioError(msg) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            msg = f"{path} is not TOML: {error}"
+            raise ScenarioError(msg) from None
+    for override in overrides:
+        _override(tree, override)
+    return convert(tree)
+
+
+def convert(tree: Mapping[str, Any]) -> Scenario:
+    """Check a parsed scenario. Raises ScenarioError."""
+    try:
+        scenario = msgspec.convert(tree, Scenario)
+    except msgspec.ValidationError as error:
+        msg = f"scenario: {str(error).replace('`$.', '`').replace('`$`', 'the top level')}"
+        raise ScenarioError(msg) from None
+    _check(scenario)
+    return scenario
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator:
+        msg = f"--set {override}: write key=value, e.g. --set population.worker.count=100"
+        raise ScenarioError(msg)
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *tables, leaf = key.strip().split(".")
+    for table in tables:
+        tree = tree.setdefault(table, {})
+        if not isinstance(tree, dict):
+            msg = f"--set {override}: {table} is a value, not a table"
+            raise ScenarioError(msg)
+    tree[leaf] = value
+
+
+def _check(scenario: Scenario) -> None:
+    """What spans several keys."""
+    place, spatial, population = scenario.place, scenario.spatial, scenario.population
+    problems = []
+    if place is not None and not (place.lat_min < place.lat_max and place.lon_min < place.lon_max):
+        problems.append(f"place: the box {place.lat_min}..{place.lat_max}, {place.lon_min}..{place.lon_max} is empty")
+    if "other" not in spatial.types:
+        problems.append("spatial.types: must contain other, which unknown categories become")
+    if len(set(spatial.types)) != len(spatial.types):
+        problems.append("spatial.types: a type is listed twice")
+    if spatial.min_workers > spatial.group_size:
+        problems.append(f"spatial.min_workers: {spatial.min_workers} exceeds group_size {spatial.group_size}")
+    problems += [
+        f"reports.categories: {category} maps to {type_}, which is not in spatial.types"
+        for category, type_ in scenario.reports.categories.items()
+        if type_ not in spatial.types
+    ]
+    problems += [
+        f"{key}: the shortest, {low}, exceeds the longest, {high}"
+        for key, (low, high) in (
+            ("population.worker.look_ms", population.worker.look_ms),
+            ("population.facility.review_ms", population.facility.review_ms),
+        )
+        if low > high
+    ]
+    if problems:
+        msg = "scenario: " + "; ".join(problems)
+        raise ScenarioError(msg)

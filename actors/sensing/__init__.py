@@ -1,0 +1,1 @@
+"""What devices and edges compute off chain: pure functions over places, times and a given random generator."""

@@ -1,0 +1,87 @@
+"""What a topic's messages must satisfy before an actor passes them on: one commented rule a check, cheap ones first.
+
+IGNORE is for what nobody can be blamed for; REJECT for what is provably wrong, and costs the peer that sent it.
+Each judge is pure: it looks at the message and at what it is given, and changes nothing. The second half of a
+verdict is the reason, empty for ACCEPT.
+"""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from actors.messages import Notice, read
+from chain.codec import decode_block, decode_transaction
+from chain.errors import InvalidBlockError, MalformedError, Refused
+from chain.keys import check_transaction
+from chain.ledgers.pow.rules import HeaderStatus
+from chain.values import Account, BlockId, Header
+from net.gossip.events import Message, Verdict
+
+Judgement = tuple[Verdict, str]
+ACCEPTED: Judgement = (Verdict.ACCEPT, "")
+
+
+class Headers(Protocol):
+    """The part of a ledger core that judges headers."""
+
+    def check_header(self, header: Header, now_ms: int) -> HeaderStatus:
+        """Raises InvalidBlockError."""
+
+
+def judge_transaction(message: Message, chain: BlockId) -> Judgement:
+    """A transaction on its way to miners."""
+    # [REJECT] It is the canonical encoding of a transaction, within its bound.
+    try:
+        transaction = decode_transaction(message.data)
+    except MalformedError as error:
+        return Verdict.REJECT, f"malformed transaction: {error}"
+    # [REJECT] It is for this network and its sender signed it.
+    try:
+        check_transaction(transaction, chain)
+    except Refused as refused:
+        return Verdict.REJECT, refused.reason
+    return ACCEPTED
+
+
+def judge_block(message: Message, ledger: Headers, now_ms: int) -> Judgement:
+    """A block that was just mined."""
+    # [REJECT] It is the canonical encoding of a block, within its bound.
+    try:
+        block = decode_block(message.data)
+    except MalformedError as error:
+        return Verdict.REJECT, f"malformed block: {error}"
+    # [REJECT] Its header obeys every rule that can be checked now, proof of work first.
+    try:
+        status = ledger.check_header(block.header, now_ms)
+    except InvalidBlockError as error:
+        return Verdict.REJECT, str(error)
+    # [IGNORE] Its time is too far ahead: it may become valid, but not on our word.
+    if status is HeaderStatus.TOO_EARLY:
+        return Verdict.IGNORE, "too early"
+    # [IGNORE] It is known already, or forks off below what is final.
+    if status in (HeaderStatus.KNOWN, HeaderStatus.STALE):
+        return Verdict.IGNORE, status.name.lower()
+    # A block whose parent is missing has its work all the same: pass it on, and catch up.
+    return ACCEPTED
+
+
+def judge_notice(message: Message, topic: str, mec_nodes: Collection[Account], topic_of: "TopicOf") -> Judgement:
+    """News of a report in a cell."""
+    # [REJECT] It is the canonical encoding of a notice.
+    try:
+        notice = read(Notice, message.data)
+    except MalformedError as error:
+        return Verdict.REJECT, f"malformed notice: {error}"
+    # [REJECT] It is about this cell.
+    if topic_of(notice.lat_e7, notice.lon_e7) != topic:
+        return Verdict.REJECT, "a notice of another cell"
+    # [IGNORE] Its publisher is an enrolled MEC node; one that enrolled a moment ago may be unknown here.
+    if message.source.public_key not in mec_nodes:
+        return Verdict.IGNORE, "not published by a known MEC node"
+    return ACCEPTED
+
+
+class TopicOf(Protocol):
+    """From a place in E7 to the topic of its cell."""
+
+    def __call__(self, lat_e7: int, lon_e7: int, /) -> str:
+        """Raises ValueError for a place outside the globe."""
