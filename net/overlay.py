@@ -8,9 +8,8 @@ frames for a peer that has stopped reading.
 import random
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
 import trio
@@ -18,11 +17,12 @@ import trio
 from net.gossip.config import GossipConfig
 from net.gossip.events import Deliver, Disconnect, Effect, Message, MessageId, Penalise, Send, Validate, Verdict
 from net.gossip.router import GossipRouter
+from net.gossip.score import Score
 from net.peer import Address, PeerId
+from net.requests import Handler, RequestDesk
 from net.signing import Sign, Verify
 from net.transport import (
     FrameReceived,
-    FrameTooLargeError,
     LinkDown,
     LinkUp,
     NotConnectedError,
@@ -35,12 +35,6 @@ CONTROL_BACKLOG_FRAMES = 256
 """Control frames that wait for a peer whose link is full; with more, we hang up rather than fall out of step."""
 CONTROL_BACKLOG_BYTES = 1 << 21
 """The same in bytes."""
-HANDLERS = 64
-"""Requests of others that are being handled at the same time; further ones are refused as busy."""
-HANDLERS_PER_PEER = 16
-"""The same for requests of one peer, so that one cannot crowd out the others."""
-REFUSALS = 64
-"""Refusals under way at the same time; what comes on top of them is not answered at all."""
 LINK_EVENTS = 256
 """Link events that wait for a reader of `Overlay.links`."""
 EVENTS_PER_TURN = 64
@@ -48,12 +42,6 @@ EVENTS_PER_TURN = 64
 
 Judge = Callable[[Message], Verdict]
 """What a topic's messages must satisfy. Pure and quick, since it runs between two frames; called once per message."""
-Handler = Callable[[PeerId, bytes], Awaitable[bytes]]
-"""Who asks and the request's body to the answer. Raises `RequestRefused` before it has changed anything."""
-
-
-class RequestRefused(Exception):
-    """Raised by a handler: the asker's fault or simply not now. The asker gets the reason, as a definite failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +65,10 @@ class GossipObserver(Protocol):
         """A message of another peer, on a topic of ours, was accepted."""
 
     def penalised(self, peer: PeerId, reason: str, now: float) -> None:
-        """`peer` misbehaved, for one of the router's reasons, or did not read its link."""
+        """`peer` misbehaved; one of a bounded set of reasons."""
+
+    def disconnected(self, peer: PeerId, reason: str, now: float) -> None:
+        """We hung up on `peer`: it cannot be spoken with, or does not read, or there are too many."""
 
     def failed(self, where: str, error: Exception, now: float) -> None:
         """A judge or handler of ours, named by topic or protocol, has a bug: it raised what it should not."""
@@ -93,8 +84,6 @@ class OverlayDrops:
     """Messages for a subscriber that does not keep up."""
     link_events: int = 0
     """LinkUp and LinkDown for a reader that does not keep up."""
-    requests: int = 0
-    """Requests refused as busy, or not even that."""
     stalled_peers: int = 0
     """Links closed because control frames found no room."""
 
@@ -105,17 +94,13 @@ class _Topic:
     subscribers: list[trio.MemorySendChannel[Delivery]] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Service:
-    handler: Handler
-    running: list[trio.CancelScope] = field(default_factory=list)
-
-
 class Overlay:
     """One peer's place in the gossip network. `run` must be running for anything to reach others.
 
-    `clock` gives seconds and never goes back; None stands for trio's clock. `sign` and `verify` are Ed25519 for the
-    transport's peer id. The overlay is used once: after `run` has ended, so have all subscriptions.
+    `clock` gives seconds and never goes back; None stands for trio's clock, which only does within one process: message
+    ids come from it, and a peer that restarts with an earlier one is not heard until the others forgot its old ids.
+    `sign` and `verify` are Ed25519 for the transport's peer id. `score` is the router's view of its peers. The overlay is
+    used once: after `run` has ended, so have all subscriptions.
     """
 
     def __init__(
@@ -128,20 +113,19 @@ class Overlay:
         rng: random.Random,
         clock: Callable[[], float] | None = None,
         observer: GossipObserver | None = None,
+        score: Score | None = None,
     ) -> None:
         self._transport = transport
         self._clock = clock or trio.current_time
         self._observer = observer
         self._router = GossipRouter(
-            transport.peer_id, sign=sign, verify=verify, config=config, rng=rng, now=self._clock()
+            transport.peer_id, sign=sign, verify=verify, config=config, rng=rng, now=self._clock(), score=score
         )
         self._nursery: trio.Nursery | None = None
         self._topics: dict[str, _Topic] = {}
-        self._services: dict[str, _Service] = {}
         self._watchers: list[trio.MemorySendChannel[LinkUp | LinkDown]] = []
         self._backlogs: dict[PeerId, deque[bytes]] = {}
-        self._handling: dict[PeerId, int] = {}
-        self._refusing = 0
+        self._desk = RequestDesk(self._report)
         self._wake_at = float("inf")
         self._alarm = trio.Event()
         self.drops = OverlayDrops()
@@ -155,6 +139,11 @@ class Overlay:
     def addresses(self) -> Sequence[Address]:
         """Where others can dial us, once `run` has started."""
         return self._transport.addresses
+
+    @property
+    def requests_turned_away(self) -> int:
+        """Requests of others refused as busy, or not answered at all, so far."""
+        return self._desk.turned_away
 
     @property
     def router(self) -> GossipRouter:
@@ -243,21 +232,12 @@ class Overlay:
         """
         return await self._transport.request(peer, protocol, body, timeout=timeout)
 
-    @asynccontextmanager
-    async def serve(self, protocol: str, handler: Handler) -> AsyncGenerator[None, None]:
+    def serve(self, protocol: str, handler: Handler) -> AbstractAsyncContextManager[None]:
         """Answer requests while in the context; leaving it cancels the handlers under way. One handler a protocol.
 
         A handler that raises anything but `RequestRefused` is reported to the observer, and the request is refused.
         """
-        if protocol in self._services:
-            raise ValueError(f"{protocol} is served already")
-        service = self._services[protocol] = _Service(handler)
-        try:
-            yield
-        finally:
-            del self._services[protocol]
-            for scope in service.running:
-                scope.cancel()
+        return self._desk.serve(protocol, handler)
 
     # Links. ---------------------------------------------------------------------------------------------------
 
@@ -325,7 +305,8 @@ class Overlay:
             self._apply(self._router.link_down(event.peer, now), now)
             self._tell_watchers(event)
         elif isinstance(event, RequestReceived):
-            self._admit(event)
+            if self._nursery is not None:
+                self._desk.admit(event, self._nursery)
 
     # Effects. -------------------------------------------------------------------------------------------------
 
@@ -336,14 +317,14 @@ class Overlay:
                 self._send(effect, now)
             elif isinstance(effect, Validate):
                 message = effect.message
-                self._apply(self._router.verdict(message.id, self._judge(message, now), now), now)
+                self._apply(self._router.verdict(message.id, self._judge(message), now), now)
             elif isinstance(effect, Deliver):
                 self._deliver(effect, now)
             elif isinstance(effect, Penalise):
-                self._penalise(effect.peer, effect.reason, now)
+                if self._observer is not None:
+                    self._observer.penalised(effect.peer, effect.reason, now)
             elif isinstance(effect, Disconnect):
-                self._penalise(effect.peer, effect.reason, now)
-                self._start(self._transport.hang_up, effect.peer)
+                self._disconnect(effect.peer, effect.reason, now)
 
     def _send(self, effect: Send, now: float) -> None:
         peer = effect.peer
@@ -364,8 +345,7 @@ class Overlay:
             # A lost GRAFT, PRUNE or subscription would leave the two of us with different views for good.
             backlog.clear()
             self.drops.stalled_peers += 1
-            self._penalise(peer, "does not read", now)
-            self._start(self._transport.hang_up, peer)
+            self._disconnect(peer, "does not read", now)
 
     async def _send_backlog(self, peer: PeerId) -> None:
         """Send control frames to a peer whose link was full, waiting for room."""
@@ -379,14 +359,14 @@ class Overlay:
             if self._backlogs.get(peer) is backlog:
                 del self._backlogs[peer]
 
-    def _judge(self, message: Message, now: float) -> Verdict:
+    def _judge(self, message: Message) -> Verdict:
         entry = self._topics.get(message.topic)
         if entry is None:
             return Verdict.IGNORE  # unsubscribed meanwhile
         try:
             return entry.judge(message)
         except Exception as error:  # noqa: BLE001 - a remote message must not be able to stop us
-            self._report(f"judge of {message.topic}", error, now)
+            self._report(message.topic, error)
             return Verdict.IGNORE
 
     def _deliver(self, effect: Deliver, now: float) -> None:
@@ -403,13 +383,14 @@ class Overlay:
             except (trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
                 self.drops.deliveries += 1
 
-    def _penalise(self, peer: PeerId, reason: str, now: float) -> None:
+    def _disconnect(self, peer: PeerId, reason: str, now: float) -> None:
         if self._observer is not None:
-            self._observer.penalised(peer, reason, now)
+            self._observer.disconnected(peer, reason, now)
+        self._start(self._transport.hang_up, peer)
 
-    def _report(self, where: str, error: Exception, now: float) -> None:
+    def _report(self, where: str, error: Exception) -> None:
         if self._observer is not None:
-            self._observer.failed(where, error, now)
+            self._observer.failed(where, error, self._clock())
 
     def _tell_watchers(self, event: LinkUp | LinkDown) -> None:
         for watcher in self._watchers:
@@ -421,49 +402,3 @@ class Overlay:
     def _start(self, function: Callable[[PeerId], Awaitable[None]], peer: PeerId) -> None:
         if self._nursery is not None:
             self._nursery.start_soon(function, peer)
-
-    # Requests of others. --------------------------------------------------------------------------------------
-
-    def _admit(self, event: RequestReceived) -> None:
-        """Start handling a request, or refuse it."""
-        assert self._nursery is not None  # noqa: S101 - the pump runs in it
-        service = self._services.get(event.protocol)
-        if service is None:
-            self._refuse(event, f"does not serve {event.protocol[:64]}")
-        elif sum(self._handling.values()) >= HANDLERS or self._handling.get(event.peer, 0) >= HANDLERS_PER_PEER:
-            self.drops.requests += 1
-            self._refuse(event, "busy")
-        else:
-            self._handling[event.peer] = self._handling.get(event.peer, 0) + 1
-            self._nursery.start_soon(self._answer, event, service)
-
-    def _refuse(self, event: RequestReceived, reason: str) -> None:
-        if self._nursery is not None and self._refusing < REFUSALS:
-            self._refusing += 1
-            self._nursery.start_soon(self._send_refusal, partial(event.refuse, reason))
-
-    async def _send_refusal(self, refuse: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await refuse()
-        finally:
-            self._refusing -= 1
-
-    async def _answer(self, event: RequestReceived, service: _Service) -> None:
-        with trio.CancelScope() as scope:
-            service.running.append(scope)
-            try:
-                answer = await service.handler(event.peer, event.body)
-                await event.reply(answer)
-            except RequestRefused as refusal:
-                await event.refuse(str(refusal))
-            except FrameTooLargeError as error:
-                self._report(event.protocol, error, self._clock())
-                await event.refuse("the answer is too large")
-            except Exception as error:  # noqa: BLE001 - one request must not be able to stop us
-                self._report(event.protocol, error, self._clock())
-                await event.refuse("internal error")
-            finally:
-                service.running.remove(scope)
-                self._handling[event.peer] -= 1
-                if not self._handling[event.peer]:
-                    del self._handling[event.peer]
