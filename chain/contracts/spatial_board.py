@@ -1,0 +1,111 @@
+"""Where the spatial contract keeps its records, and the windows that follow from them."""
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from chain.codec import encode
+from chain.contract import Context
+from chain.contracts.spatial_cells import cell_key, cell_of
+from chain.contracts.spatial_records import Assignment, Ballot, Content, Operator, Report, ReportId
+from chain.contracts.spatial_rules import SpatialRules
+from chain.values import Account
+
+_RULES = b"rules"
+
+
+def rules_of(ctx: Context) -> SpatialRules:
+    """The rules of genesis; `operators` is empty here, see `operator_key`."""
+    rules = ctx.get(_RULES, SpatialRules)
+    if rules is None:
+        raise LookupError("the spatial contract was not set up at genesis")
+    return rules
+
+
+def initial_entries(rules: SpatialRules, time_ms: int) -> list[tuple[bytes, bytes]]:
+    """Genesis writes: (key, encoded value)."""
+    founders = [Operator(o.role, o.account, o.lat_e7, o.lon_e7, time_ms) for o in rules.operators]
+    entries = [(operator_key(o.role, o.account), encode(o)) for o in founders]
+    # Calls decode the rules each time; a long list of founders would be read with them.
+    return [(_RULES, encode(replace(rules, operators=()))), *entries]
+
+
+def operator_key(role: str, account: Account) -> bytes:
+    return b"operator/" + role.encode() + b"/" + account
+
+
+def is_operator(ctx: Context, role: str, account: Account) -> bool:
+    return ctx.get(operator_key(role, account), Operator) is not None
+
+
+def report_key(report: ReportId) -> bytes:
+    return b"report/" + report
+
+
+def assignment_key(report: ReportId) -> bytes:
+    return b"assignment/" + report
+
+
+def ballot_key(report: ReportId, worker: Account) -> bytes:
+    return b"ballot/" + report + worker
+
+
+def served_key(combination: bytes) -> bytes:
+    """Present once a combination of workers has served."""
+    return b"served/" + combination
+
+
+def status_key(status: str, recorded_ms: int, report: ReportId) -> bytes:
+    """Index of reports by status, in the order they were recorded."""
+    return b"status/" + status.encode() + b"/" + recorded_ms.to_bytes(8, "big") + report
+
+
+def place_key(rules: SpatialRules, report: ReportId, content: Content) -> bytes:
+    """Index of reports by type, place and time."""
+    cell = cell_of(rules, content.lat_e7, content.lon_e7)
+    return cell_key(content.type, cell, content.time_ms) + report
+
+
+def find_report(ctx: Context, report: ReportId) -> Report:
+    """Refuses ``unknown_report``."""
+    found = ctx.get(report_key(report), Report)
+    if found is None:
+        ctx.refuse("unknown_report", report.hex())
+    return found
+
+
+def find_assignment(ctx: Context, report: ReportId) -> Assignment:
+    """Of a report that has been assigned."""
+    found = ctx.get(assignment_key(report), Assignment)
+    if found is None:
+        raise LookupError(f"report {report.hex()} has no assignment")
+    return found
+
+
+def ballots(ctx: Context, report: ReportId) -> Iterator[tuple[Account, Ballot]]:
+    """All votes on a report, by worker."""
+    prefix = b"ballot/" + report
+    for key, ballot in ctx.scan(prefix, Ballot):
+        yield Account(key[len(prefix) :]), ballot
+
+
+def save_report(ctx: Context, before: Report, after: Report) -> None:
+    """Replace a report and move it in the index."""
+    ctx.delete(status_key(before.status, before.recorded_ms, before.id))
+    ctx.put(status_key(after.status, after.recorded_ms, after.id), True)
+    ctx.put(report_key(after.id), after)
+
+
+def vote_until_ms(rules: SpatialRules, assignment: Assignment) -> int:
+    """Last millisecond to vote."""
+    return assignment.assigned_ms + rules.vote_window_ms
+
+
+def reveal_until_ms(rules: SpatialRules, assignment: Assignment) -> int:
+    """Last millisecond to reveal."""
+    return vote_until_ms(rules, assignment) + rules.reveal_window_ms
+
+
+def tally_until_ms(rules: SpatialRules, assignment: Assignment) -> int:
+    """Last millisecond to tally."""
+    return reveal_until_ms(rules, assignment) + rules.tally_window_ms

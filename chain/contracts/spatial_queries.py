@@ -1,0 +1,136 @@
+"""What anybody may ask the spatial contract: web pages, actors, checkers. All answers are bounded; pages follow `after`."""
+
+from typing import Annotated
+
+import msgspec
+
+from chain.contract import Context, query
+from chain.contracts.spatial_board import (
+    ballots,
+    find_assignment,
+    find_report,
+    reveal_until_ms,
+    rules_of,
+    served_key,
+    status_key,
+    tally_until_ms,
+    vote_until_ms,
+)
+from chain.contracts.spatial_records import (
+    PENDING,
+    STATUSES,
+    History,
+    Operator,
+    Progress,
+    Report,
+    ReportId,
+)
+from chain.contracts.spatial_rewards import REQUESTER, WORKER, confirmed_so_far, last_reports
+from chain.contracts.spatial_rules import ROLES, Box, SpatialRules
+from chain.values import AccountField, Hash
+
+MAX_PAGE = 500
+MAX_SCANNED = 5_000
+"""Entries that one query looks at before it gives up and returns what it has."""
+
+Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)]
+
+
+@query
+def rules(ctx: Context) -> SpatialRules:
+    """The parameters; `operators` is empty, ask for them by role."""
+    return rules_of(ctx)
+
+
+@query
+def report(ctx: Context, report: ReportId) -> Report:
+    """One report. Refused: ``unknown_report``."""
+    return find_report(ctx, report)
+
+
+@query
+def reports(ctx: Context, status: str, limit: Limit, after: ReportId | None) -> tuple[Report, ...]:
+    """Reports of a status in the order they were recorded, those behind `after`; all, by id, when status is empty.
+
+    Refused: ``unknown_status``; ``unknown_report`` (`after`).
+    """
+    if status and status not in STATUSES:
+        ctx.refuse("unknown_status", status[:32])
+    if not status:
+        found = []
+        for _, each in ctx.scan(b"report/", Report, start=b"report/" + (after or b"")):
+            if each.id != after:
+                found.append(each)
+            if len(found) == limit:
+                break
+        return tuple(found)
+    start = b"" if after is None else status_key(status, find_report(ctx, after).recorded_ms, after)
+    ids = []
+    for key, _ in ctx.scan(b"status/" + status.encode() + b"/", bool, start=start):
+        if key != start:
+            ids.append(ReportId(key[-32:]))
+        if len(ids) == limit:
+            break
+    return tuple(find_report(ctx, each) for each in ids)
+
+
+@query
+def pending(ctx: Context, box: Box, limit: Limit) -> tuple[Report, ...]:
+    """The earliest recorded reports inside `box` that nobody was assigned to, of the first MAX_SCANNED pending ones."""
+    found: list[Report] = []
+    for scanned, (key, _) in enumerate(ctx.scan(b"status/" + PENDING.encode() + b"/", bool)):
+        if scanned == MAX_SCANNED or len(found) == limit:
+            break
+        each = find_report(ctx, ReportId(key[-32:]))
+        if each.content is not None and box.contains(each.content.lat_e7, each.content.lon_e7):
+            found.append(each)
+    return tuple(found)
+
+
+@query
+def progress(ctx: Context, report: ReportId) -> Progress:
+    """How far a report is that was assigned. Refused: ``unknown_report``; ``not_assigned``."""
+    if find_report(ctx, report).assigned_ms is None:
+        ctx.refuse("not_assigned")
+    rules, assignment = rules_of(ctx), find_assignment(ctx, report)
+    cast = list(ballots(ctx, report))
+    return Progress(
+        assignment=assignment,
+        vote_until_ms=vote_until_ms(rules, assignment),
+        reveal_until_ms=reveal_until_ms(rules, assignment),
+        tally_until_ms=tally_until_ms(rules, assignment),
+        votes=len(cast),
+        reveals=sum(ballot.confirm is not None for _, ballot in cast),
+    )
+
+
+@query
+def has_served(ctx: Context, combination: Hash) -> bool:
+    """Whether a combination of workers (`spatial_draw.combination_id`) has served."""
+    return ctx.get(served_key(combination), bool) is not None
+
+
+@query
+def history(ctx: Context, account: AccountField, limit: Limit) -> History:
+    """What an account's rewards come from; the last `limit` reports of either role."""
+    return History(
+        requested=confirmed_so_far(ctx, REQUESTER, account),
+        confirmed=confirmed_so_far(ctx, WORKER, account),
+        requested_last=last_reports(ctx, REQUESTER, account, limit),
+        confirmed_last=last_reports(ctx, WORKER, account, limit),
+    )
+
+
+@query
+def operators(ctx: Context, role: str, limit: Limit, after: AccountField | None) -> tuple[Operator, ...]:
+    """Operators of a role by account, those behind `after`. Refused: ``unknown_role``."""
+    if role not in ROLES:
+        ctx.refuse("unknown_role", role[:32])
+    prefix = b"operator/" + role.encode() + b"/"
+    found = []
+    for _, each in ctx.scan(prefix, Operator, start=prefix + (after or b"")):
+        if each.account != after:
+            found.append(each)
+        if len(found) == limit:
+            break
+    return tuple(found)
