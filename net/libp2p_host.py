@@ -157,6 +157,8 @@ class Libp2pTransport:
         An address with another peer's ``/p2p/`` is skipped. Raises NotConnectedError, saying why for each address.
         """
         await trio.lowlevel.checkpoint()
+        if self._nursery is None:
+            raise NotConnectedError("this transport is not running")
         if peer == self._peer_id:
             raise NotConnectedError("one does not dial oneself")
         while (settled := self._dialling.get(peer)) is not None and not self._is_up(peer):

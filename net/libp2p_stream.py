@@ -43,8 +43,13 @@ def libp2p_errors(doing: str) -> Iterator[None]:
         raise
     except Exception as error:
         cause: BaseException = error
-        while isinstance(cause, BaseExceptionGroup):
-            cause = cause.exceptions[0]
+        while True:  # down to what happened first
+            if isinstance(cause, BaseExceptionGroup):
+                cause = cause.exceptions[0]
+            elif cause.__cause__ is not None:
+                cause = cause.__cause__
+            else:
+                break
         detail = str(cause)
         reason = f"{doing}: {type(cause).__name__}" + (f": {detail}" if detail else "")
         raise LinkBrokenError(reason) from error
