@@ -110,7 +110,7 @@ class RawPeer:
         return stream
 
     async def accept(self) -> tuple[str, Substream]:
-        stream = Substream(cast(YamuxStream, await self.mux.accept_stream()))
+        stream = Substream(cast("YamuxStream", await self.mux.accept_stream()))
         return await answer(stream, lambda _: True), stream
 
 
