@@ -127,6 +127,8 @@ class ConnectionKeeper:
         try:
             with trio.fail_after(DIAL_TIMEOUT_S):
                 await self._overlay.connect(peer, known.addresses)
+            # It may be down again before we hear that it was up; then `_link_down` has the say.
+            known.not_before = trio.current_time() + FIRST_BACKOFF_S
         except (NotConnectedError, trio.TooSlowError):
             self._put_off(known)
         finally:

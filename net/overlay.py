@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVarTuple
 
 import trio
 
@@ -40,6 +40,7 @@ LINK_EVENTS = 256
 EVENTS_PER_TURN = 64
 """Transport events handled before other tasks have their turn."""
 
+Ts = TypeVarTuple("Ts")
 Judge = Callable[[Message], Verdict]
 """What a topic's messages must satisfy. Pure and quick, since it runs between two frames; called once per message."""
 
@@ -121,7 +122,8 @@ class Overlay:
         self._router = GossipRouter(
             transport.peer_id, sign=sign, verify=verify, config=config, rng=rng, now=self._clock(), score=score
         )
-        self._nursery: trio.Nursery | None = None
+        self._started = False
+        self._nursery: trio.Nursery | None = None  # while running
         self._topics: dict[str, _Topic] = {}
         self._watchers: list[trio.MemorySendChannel[LinkUp | LinkDown]] = []
         self._backlogs: dict[PeerId, deque[bytes]] = {}
@@ -159,10 +161,11 @@ class Overlay:
 
         Ends all subscriptions and cancels all handlers on the way out. Errors of the transport and of the router escape.
         """
-        if self._nursery is not None:
+        if self._started:
             raise RuntimeError("an overlay runs once; make another")
         try:
             async with trio.open_nursery() as nursery:
+                self._started = True
                 self._nursery = nursery
                 await nursery.start(self._transport.run)
                 nursery.start_soon(self._keep_time)
@@ -170,20 +173,27 @@ class Overlay:
                 await self._pump()
                 nursery.cancel_scope.cancel()  # the transport has closed
         finally:
+            self._nursery = None
             for topic in self._topics.values():
                 for subscriber in topic.subscribers:
                     subscriber.close()
             for watcher in self._watchers:
                 watcher.close()
 
+    def _check_open(self) -> None:
+        if self._started and self._nursery is None:
+            raise trio.ClosedResourceError("the overlay's run has ended")
+
     # Gossip. --------------------------------------------------------------------------------------------------
 
     async def publish(self, topic: str, data: bytes) -> MessageId:
         """Sign and send a message, also to our own subscribers of the topic. Returning does not mean delivered.
 
-        Raises what `GossipRouter.publish` raises of data or a topic that exceeds its bound.
+        Raises ValueError for data longer than `GossipConfig.max_message_bytes`, and trio.ClosedResourceError after the
+        end of `run`.
         """
         await trio.lowlevel.checkpoint()
+        self._check_open()
         now = self._clock()
         message_id, effects = self._router.publish(topic, data, now)
         if self._observer is not None:
@@ -199,8 +209,9 @@ class Overlay:
         """Receive a topic's messages while in the context; what exceeds `buffer` messages is dropped and counted.
 
         A topic may have several subscribers, but one judge: raises ValueError for a second one. A judge that raises is
-        reported to the observer, and the message is ignored.
+        reported to the observer, and the message is ignored. Raises trio.ClosedResourceError after the end of `run`.
         """
+        self._check_open()
         entry = self._topics.get(topic)
         if entry is not None and entry.judge != judge:
             raise ValueError(f"topic {topic} has another judge already")
@@ -251,7 +262,11 @@ class Overlay:
 
     @asynccontextmanager
     async def links(self) -> AsyncGenerator[trio.MemoryReceiveChannel[LinkUp | LinkDown], None]:
-        """Receive link events while in the context. `peers` has the truth for whoever missed some (`drops`)."""
+        """Receive link events while in the context. `peers` has the truth for whoever missed some (`drops`).
+
+        Raises trio.ClosedResourceError after the end of `run`.
+        """
+        self._check_open()
         send, receive = trio.open_memory_channel[LinkUp | LinkDown](LINK_EVENTS)
         self._watchers.append(send)
         try:
@@ -333,8 +348,8 @@ class Overlay:
             if self._transport.send_nowait(peer, effect.frame):
                 return
             if effect.control:
-                self._backlogs[peer] = deque([effect.frame])
-                self._start(self._send_backlog, peer)
+                backlog = self._backlogs[peer] = deque([effect.frame])
+                self._start(self._send_backlog, peer, backlog)
             else:
                 self.drops.payload_frames += 1
         elif not effect.control:
@@ -347,9 +362,8 @@ class Overlay:
             self.drops.stalled_peers += 1
             self._disconnect(peer, "does not read", now)
 
-    async def _send_backlog(self, peer: PeerId) -> None:
-        """Send control frames to a peer whose link was full, waiting for room."""
-        backlog = self._backlogs[peer]
+    async def _send_backlog(self, peer: PeerId, backlog: deque[bytes]) -> None:
+        """Send control frames to a peer whose link was full, waiting for room. A new link gets a new backlog."""
         try:
             while backlog:
                 await self._transport.send(peer, backlog.popleft())
@@ -399,6 +413,7 @@ class Overlay:
             except (trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
                 self.drops.link_events += 1
 
-    def _start(self, function: Callable[[PeerId], Awaitable[None]], peer: PeerId) -> None:
+    def _start(self, function: Callable[[*Ts], Awaitable[None]], *args: *Ts) -> None:
+        """Start what may have to wait. Before and after the run there are no links to do it on."""
         if self._nursery is not None:
-            self._nursery.start_soon(function, peer)
+            self._nursery.start_soon(function, *args)
