@@ -1,0 +1,66 @@
+"""From a height, a hash, a report or an actor's name or id to its page."""
+
+import re
+
+from quart import Blueprint, Response, url_for
+
+from actors.control import ActorSummary, UnknownRecordError
+from web.answer import attached, page, see_other, short_text, wants
+
+blueprint = Blueprint("search", __name__)
+
+HEIGHT = re.compile(r"\d{1,15}", re.ASCII)
+HASH = re.compile(r"[0-9a-f]{16,128}", re.ASCII)
+MOST = 50
+"""Actors listed."""
+
+
+@blueprint.get("/search")
+async def search() -> Response:
+    """``q`` is looked up in the ledger of ``actor`` (default: of the first ledger node) and in the list of actors."""
+    control = attached()
+    query, actor = short_text("q"), short_text("actor")
+    if actor:
+        control.actor(actor)
+    else:
+        actor = _some_ledger_node()
+    hits = await _records(actor, query.lower()) if query and actor else []
+    actors = _actors(query) if query else []
+    hits += [("actor", url_for("actors.actor", actor=match.id), match.name) for match in actors[:MOST]]
+    if len(hits) == 1 and not wants("json"):
+        return see_other(hits[0][1])
+    found = [{"kind": kind, "url": url, "text": text} for kind, url, text in hits]
+    status = 404 if query and not found else 200
+    return await page("search.html", {"query": query, "found": found}, status=status, searched=actor)
+
+
+async def _records(actor: str, query: str) -> list[tuple[str, str, str]]:
+    control = attached()
+    hits = []
+    if HEIGHT.fullmatch(query) or HASH.fullmatch(query):
+        try:
+            block = (await control.block(actor, query)).summary
+            hits.append(("block", url_for("blocks.block", actor=actor, ref=block.id), f"Block {block.height}"))
+        except UnknownRecordError:
+            pass
+    if HASH.fullmatch(query):
+        try:
+            report = await control.report(actor, query)
+            hits.append(("report", url_for("reports.report", actor=actor, report=report.id), f"Report {report.id}"))
+        except UnknownRecordError:
+            pass
+    return hits
+
+
+def _actors(query: str) -> list[ActorSummary]:
+    """By id, else by exact name, else by a part of the name."""
+    actors = attached().actors()
+    exact = [actor for actor in actors if query in {actor.id, actor.name}]
+    return exact or [actor for actor in actors if query.lower() in actor.name.lower()]
+
+
+def _some_ledger_node() -> str:
+    control = attached()
+    actors = control.actors()
+    ids = [actor.id for actor in actors]
+    return next((id_ for id_ in ids if control.actor(id_).ledger_node), ids[0] if ids else "")

@@ -1,0 +1,105 @@
+// The map: Leaflet on a canvas when it is installed, otherwise clicks on the server's drawing.
+import { shapeMarker } from "./marks.js";
+import { baseMap } from "./land.js";
+
+/** Start the map of this page. `choose(lat, lon)` takes a click; null where no report can be written. */
+export function startMap(choose) {
+  const holder = document.getElementById("map");
+  if (window.L) startLeaflet(holder, choose);
+  else if (choose) startDrawing(choose);
+  document.getElementById("map-help").hidden = !window.L;
+}
+
+function startDrawing(choose) {
+  const chart = () => document.querySelector("#chart svg");
+  document.getElementById("chart").classList.add("map__drawing--pick");
+  document.getElementById("chart").addEventListener("click", (event) => {
+    if (event.target.closest("a")) return;
+    const { left, top, width, height } = chart().getBoundingClientRect();
+    const { latMin, latMax, lonMin, lonMax } = chart().dataset;
+    choose(
+      Number(latMax) - ((event.clientY - top) / height) * (latMax - latMin),
+      Number(lonMin) + ((event.clientX - left) / width) * (lonMax - lonMin),
+    );
+  });
+}
+
+function startLeaflet(holder, choose) {
+  const { L } = window;
+  const [south, west, north, east] = holder.dataset.place.split(" ").map(Number);
+  const bounds = L.latLngBounds([south, west], [north, east]);
+  const canvas = document.getElementById("leaflet");
+  canvas.hidden = false;
+  holder.classList.add("map--interactive");
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const map = L.map(canvas, {
+    preferCanvas: true,
+    attributionControl: false,
+    zoomAnimation: !still,
+    fadeAnimation: !still,
+    worldCopyJump: false,
+    maxZoom: 19,
+    minZoom: 1,
+  });
+  map.fitBounds(bounds, { padding: [12, 12], animate: false });
+  canvas.setAttribute("role", "application");
+  canvas.setAttribute("aria-label", "Map of the reports; the table below lists the same");
+  canvas.setAttribute("aria-describedby", "map-help");
+  L.control.scale({ imperial: false }).addTo(map);
+  baseMap(map, holder.dataset.land, bounds);
+
+  const marks = new Map();
+  const sync = () => {
+    const gone = new Set(marks.keys());
+    for (const element of document.querySelectorAll("#chart a.mark")) {
+      const { id, lat, lon, state, type } = element.dataset;
+      gone.delete(id);
+      const place = [Number(lat), Number(lon)];
+      const known = marks.get(id);
+      if (known?.options.state === state) continue;
+      known?.remove();
+      const mark = shapeMarker(place, state);
+      const label = document.createElement("span");
+      label.textContent = element.getAttribute("aria-label");
+      mark.bindTooltip(label).on("click", (event) => {
+        L.DomEvent.stopPropagation(event);
+        location.assign(element.href.baseVal ?? element.href);
+      });
+      marks.set(id, mark.addTo(map));
+    }
+    for (const id of gone) {
+      marks.get(id).remove();
+      marks.delete(id);
+    }
+    const here = document.querySelector("#chart [data-here]");
+    if (here) hereMark(here.dataset);
+  };
+
+  let me = null;
+  const hereMark = ({ lat, lon }) => {
+    me ??= shapeMarker([lat, lon], "here").bindTooltip("This actor").addTo(map);
+    me.setLatLng([Number(lat), Number(lon)]);
+  };
+
+  let chosen = null;
+  const showChosen = ({ lat, lon }) => {
+    if (!Number.isFinite(lat) || !Number.isFinite(lon) || Math.abs(lat) > 90 || Math.abs(lon) > 180) return;
+    chosen ??= shapeMarker([lat, lon], "chosen").addTo(map);
+    chosen.setLatLng([lat, lon]);
+  };
+
+  sync();
+  document.addEventListener("refreshed", sync);
+  document.addEventListener("theme", () => map.eachLayer((layer) => layer.redraw?.()));
+  document.addEventListener("chosen", ({ detail }) => showChosen(detail));
+  if (choose) {
+    canvas.classList.add("map__canvas--pick");
+    map.on("click", ({ latlng }) => choose(latlng.lat, latlng.lng));
+    canvas.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.target !== canvas) return;
+      event.preventDefault();
+      const { lat, lng } = map.getCenter();
+      choose(lat, lng);
+    });
+  }
+}

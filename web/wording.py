@@ -1,0 +1,109 @@
+"""How values read: times, money, identifiers and states, as filters and constants of the templates."""
+
+from datetime import UTC, datetime
+
+from quart import Quart
+
+STATES = {
+    "pending": ("Pending", "Sent, not yet given to workers"),
+    "assigned": ("Assigned", "Workers are asked to check it"),
+    "confirmed": ("Confirmed", "Workers found it true"),
+    "rejected": ("Rejected", "Workers found it untrue"),
+    "expired": ("Expired", "Too few workers voted in time"),
+    "in_review": ("In review", "The facility in charge looks at it"),
+    "closed": ("Closed", "The facility has dealt with it"),
+}
+"""Status of a report → (label, what it means); the order of the legend."""
+
+MICRO = 1_000_000
+
+
+def state_label(status: str) -> str:
+    return STATES[status][0] if status in STATES else status.replace("_", " ").capitalize()
+
+
+def clock(ms: int | None) -> str:
+    """UTC of the run's clock, to the second."""
+    if ms is None:
+        return "–"
+    return _moment(ms, "%Y-%m-%d %H:%M:%S")
+
+
+def iso(ms: int) -> str:
+    """For ``<time datetime>``."""
+    return _moment(ms, "%Y-%m-%dT%H:%M:%SZ")
+
+
+def _moment(ms: int, format_: str) -> str:
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).strftime(format_)
+    except (OverflowError, ValueError, OSError):  # a hostile clock must not break the page
+        return f"{ms} ms"
+
+
+def ago(ms: int | None, now_ms: int) -> str:
+    """How long before (or after) the run's now."""
+    if ms is None:
+        return "–"
+    distance = abs(now_ms - ms) // 1000
+    if distance < 1:
+        return "just now"
+    text = span(distance * 1000)
+    return f"{text} ago" if ms <= now_ms else f"in {text}"
+
+
+def span(ms: int) -> str:
+    """A length of time in its largest unit."""
+    seconds = ms // 1000
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def credits_(micro: int) -> str:
+    """Micro-credits as credits, without needless zeros."""
+    sign = "−" if micro < 0 else ""
+    whole, part = divmod(abs(micro), MICRO)
+    decimals = f"{part:06d}".rstrip("0")
+    return f"{sign}{whole:,}".replace(",", " ") + (f".{decimals}" if decimals else "")
+
+
+def short(identifier: str | None, keep: int = 6) -> str:
+    """The two ends of a long identifier; the whole of a short one."""
+    if not identifier:
+        return "–"
+    if len(identifier) <= 2 * keep + 2:
+        return identifier
+    return f"{identifier[:keep]}…{identifier[-keep:]}"
+
+
+def degrees(value: float | None) -> str:
+    """Five decimals: about a metre."""
+    return "–" if value is None else f"{value:.5f}"
+
+
+def metres(value: float) -> str:
+    return f"{value / 1000:.1f} km" if value >= 1000 else f"{value:.0f} m"
+
+
+def grouped(number: int) -> str:
+    """Thin spaces between thousands."""
+    return f"{number:,}".replace(",", " ")
+
+
+def install(app: Quart) -> None:
+    """Give the templates these words."""
+    app.jinja_env.filters.update(
+        ago=ago,
+        clock=clock,
+        credits=credits_,
+        degrees=degrees,
+        grouped=grouped,
+        iso=iso,
+        metres=metres,
+        short=short,
+        span=span,
+        state_label=state_label,
+    )
+    app.jinja_env.globals["STATES"] = STATES
