@@ -35,8 +35,7 @@ class SeenCache:
         """Note an id; one that is still remembered keeps its first time."""
         if self.has(message_id, now):
             return
-        self._first_seen.pop(message_id, None)
-        # Insertion order is time order: the oldest are in front.
+        # Insertion order is time order: the oldest are in front, an expired entry of this very id among them.
         while self._first_seen:
             oldest = next(iter(self._first_seen))
             expired = now >= self._first_seen[oldest] + self._ttl

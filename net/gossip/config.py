@@ -1,4 +1,7 @@
-"""The router's parameters. A default's precedent is named where it has one: v1.0 and v1.1 are the libp2p specs, go is go-libp2p-pubsub."""
+"""The parameters of a router.
+
+A default's precedent is in brackets: v1.0 and v1.1 are libp2p's gossipsub specs, go is go-libp2p-pubsub.
+"""
 
 from dataclasses import dataclass
 
