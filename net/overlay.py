@@ -167,13 +167,16 @@ class Overlay:
             async with trio.open_nursery() as nursery:
                 self._started = True
                 self._nursery = nursery
-                await nursery.start(self._transport.run)
-                nursery.start_soon(self._keep_time)
-                task_status.started()
-                await self._pump()
-                nursery.cancel_scope.cancel()  # the transport has closed
+                try:
+                    await nursery.start(self._transport.run)
+                    nursery.start_soon(self._keep_time)
+                    task_status.started()
+                    await self._pump()
+                    nursery.cancel_scope.cancel()  # the transport has closed
+                finally:
+                    # Here, not below: others run between the nursery's closing and the end of its block.
+                    self._nursery = None
         finally:
-            self._nursery = None
             for topic in self._topics.values():
                 for subscriber in topic.subscribers:
                     subscriber.close()
