@@ -40,18 +40,20 @@ from actors.gateway_messages import (
 from actors.identity import Identity
 from actors.ledger import FoundBlock, GatewayError, Heads, Outcome, OutcomeUnknownError, Sender, Stage
 from actors.messages import GATEWAY
-from chain.codec import decode, decode_transaction, encode, transaction_id
-from chain.contract import Registry, encode_args
-from chain.errors import MalformedError, Refused
-from chain.light import InclusionProof, LightClient
+from actors.world import World
+from chain.codec import decode_transaction, encode, transaction_id
+from chain.contract import encode_args
+from chain.errors import InvalidProofError, MalformedError, Refused
+from chain.light import InclusionProof, decode_proof, verify_inclusion
 from chain.values import ACCOUNT_BYTES, ID_BYTES, Account, BlockId, Header, Transaction, TxId
-from net.overlay import Overlay, RequestRefused
+from net.overlay import Overlay
+from net.requests import RequestRefused
 from net.peer import PeerId
 from net.transport import TransportError
 
 ROUND_TRIP_S = 10.0
 RETRY_S = 0.5
-MAX_PROOF_BYTES = 1 << 20
+PROOF_SLACK = 8
 
 
 class LedgerNode(Protocol):
@@ -154,21 +156,23 @@ class RemoteLedger:
         identity: Identity,
         overlay: Overlay,
         gateways: Callable[[], Sequence[PeerId]],
-        light: LightClient,
-        registry: Registry,
+        world: World,
     ) -> None:
         self.identity = identity
         self._overlay = overlay
         self._gateways = gateways
-        self._light = light
-        self._registry = registry
+        self._network = world.network
+        self._depth = world.genesis.pow.finality_depth
+        # A false proof costs the work of its headers. Difficulty may fall when miners leave, but not to nothing at
+        # once: asking for an eighth of what was seen last (at first, of genesis) keeps liars expensive.
+        self._work_per_block = world.genesis.pow.initial_difficulty // PROOF_SLACK
         self._sender = Sender(identity, self._next_nonce, self._submit)
 
     async def call(
         self, contract: str, method: str, *args: Any, stage: Stage = "final", patience_s: float = 120.0
     ) -> Outcome:
         """See `actors.ledger.Ledger.call`."""
-        transaction = await self._sender.send(self._light.chain, contract, method, args)
+        transaction = await self._sender.send(self._network.id, contract, method, args)
         tx_id = transaction_id(transaction)
         if stage == "accepted":
             return Outcome(tx_id, "accepted", None, None)
@@ -198,18 +202,24 @@ class RemoteLedger:
         if found.stage != "final":
             return Outcome(tx_id, found.stage, found.receipt, found.header)
         try:
-            proof = decode(InclusionProof, found.proof, limit=MAX_PROOF_BYTES)
-            verified = self._light.verify(proof, tx_id)
-        except MalformedError as error:
+            proof = decode_proof(found.proof)
+            receipt = verify_inclusion(
+                proof, chain=self._network.id, depth=self._depth, minimum_work=self._depth * self._work_per_block
+            )
+        except (MalformedError, InvalidProofError) as error:
             msg = f"the gateway's proof does not hold: {error}"
             raise GatewayError(msg) from None
-        return Outcome(tx_id, "final", verified.receipt, verified.header)
+        if receipt.transaction != tx_id:
+            msg = "the gateway proved another transaction"
+            raise GatewayError(msg)
+        self._work_per_block = max(1, proof.header.difficulty // PROOF_SLACK)
+        return Outcome(tx_id, "final", receipt, proof.header)
 
     async def query(self, contract: str, method: str, *args: Any, at: Literal["head", "final"] = "head") -> Any:
         """See `actors.ledger.Ledger.query`."""
         answer = await self._ask(Query(contract, method, encode_args(*args), at == "final"))
         if isinstance(answer, Result):
-            return self._registry.result(contract, method, answer.value)
+            return self._network.registry.result(contract, method, answer.value)
         raise _unexpected(answer)
 
     async def heads(self) -> Heads:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from net.gossip.events import MessageId
+from net.gossip.router import Counters
 from net.peer import PeerId
 
 HORIZON_MS = 20_000
@@ -51,7 +52,8 @@ class GossipMeter:
         self._subscribers: dict[str, set[PeerId]] = {}
         self._flights: OrderedDict[MessageId, _Flight] = OrderedDict()
         self._bins = np.zeros(BINS + 1, dtype=np.int64)
-        self._published = self._delivered = self._duplicates = self._undelivered = 0
+        self._counters: list[Counters] = []
+        self._published = self._delivered = self._undelivered = 0
         self._max_ms = 0.0
 
     def subscribed(self, peer: PeerId, topic: str) -> None:
@@ -89,9 +91,9 @@ class GossipMeter:
             self._bins[min(BINS, int(latency / BIN_MS))] += 1
             self._max_ms = max(self._max_ms, latency)
 
-    def duplicate(self) -> None:
-        """A peer got a message again."""
-        self._duplicates += 1
+    def watch(self, counters: Counters) -> None:
+        """Sum up this router's duplicates too; it stays counted after its overlay has ended."""
+        self._counters.append(counters)
 
     def figures(self, *, settle: bool = False) -> GossipFigures:
         """Totals; with `settle` what is still missing counts as undelivered although its horizon has not passed."""
@@ -99,7 +101,7 @@ class GossipMeter:
         return GossipFigures(
             self._published,
             self._delivered,
-            self._duplicates,
+            sum(counters.duplicates for counters in self._counters),
             self._undelivered + missing,
             self._percentile(0.50),
             self._percentile(0.99),

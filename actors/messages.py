@@ -4,29 +4,37 @@ Requests and their protocols:
 
 - ``presence``: worker → MEC node, sealed so that nobody else learns where the worker is; answered by an `Attestation`.
 - ``ballot``: MEC node → drawn worker, over their own link; answered by an empty body.
+- ``hello``: any actor → a peer it has just linked with; ledger nodes alone answer, with a `Welcome`.
+- ``genesis``: a newcomer → a ledger node; answered by the canonical `chain.genesis.Genesis`.
 
 Gossip: `Notice` on the topic of a cell.
 """
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
+from msgspec import Meta
 from nacl.exceptions import CryptoError
 
 from actors.identity import Identity, seal
 from actors.sensing.geohash import geohash
 from actors.sensing.mobility import Point
 from chain.codec import decode, encode
-from chain.contracts.spatial import Ticket
+from chain.contracts.spatial_records import Ticket
 from chain.errors import MalformedError
 from chain.values import Account, Value
-from net.peer import PeerId
+from net.peer import PEER_ID_BYTES, PeerId
 from net.signing import verify
 
 PRESENCE = "/crowdmesh/presence/1"
 BALLOT = "/crowdmesh/ballot/1"
 GATEWAY = "/crowdmesh/gateway/1"
 SYNC = "/crowdmesh/sync/1"
+HELLO = "/crowdmesh/hello/1"
+GENESIS = "/crowdmesh/genesis/1"
 MAX_MESSAGE_BYTES = 8_192
+MAX_PEERS_TOLD = 16
+MAX_ADDRESSES = 4
+MAX_ADDRESS_CHARACTERS = 256
 
 _PRESENCE_DOMAIN = b"crowdmesh:presence:1:"
 _ATTESTATION_DOMAIN = b"crowdmesh:attestation:1:"
@@ -34,7 +42,7 @@ _ATTESTATION_DOMAIN = b"crowdmesh:attestation:1:"
 Message = TypeVar("Message", bound=Value)
 
 
-class Claim(Value):
+class Claim(Value, frozen=True):
     """Where a worker says it is. Made by the worker, read by its MEC node alone."""
 
     worker: Account
@@ -45,14 +53,14 @@ class Claim(Value):
     time_ms: int
 
 
-class SignedClaim(Value):
+class SignedClaim(Value, frozen=True):
     """A claim and the worker's Ed25519 signature of it."""
 
     claim: Claim
     signature: bytes
 
 
-class Attestation(Value):
+class Attestation(Value, frozen=True):
     """A MEC node's word that a worker was present. Says nothing of where."""
 
     worker: Account
@@ -61,7 +69,7 @@ class Attestation(Value):
     signature: bytes
 
 
-class Ballot(Value):
+class Ballot(Value, frozen=True):
     """What a drawn worker learns: what to look at, until when, and the ticket that lets it vote.
 
     Neither the requester nor any other worker is named.
@@ -78,7 +86,7 @@ class Ballot(Value):
     ticket: Ticket
 
 
-class Notice(Value):
+class Notice(Value, frozen=True):
     """News of a report in a cell, published by a MEC node for everybody around: no requester, no worker."""
 
     report: bytes
@@ -87,6 +95,32 @@ class Notice(Value):
     lat_e7: int
     lon_e7: int
     height: int
+
+
+PeerField = Annotated[bytes, Meta(min_length=PEER_ID_BYTES, max_length=PEER_ID_BYTES)]
+AddressesField = Annotated[
+    tuple[Annotated[str, Meta(max_length=MAX_ADDRESS_CHARACTERS)], ...], Meta(max_length=MAX_ADDRESSES)
+]
+
+
+class Known(Value, frozen=True):
+    """A ledger node and where it can be dialled."""
+
+    peer: PeerField
+    addresses: AddressesField
+
+
+class Hello(Value, frozen=True):
+    """Who links up says whether it holds a ledger, and where it can be dialled (loopback and memory included)."""
+
+    ledger: bool
+    addresses: AddressesField
+
+
+class Welcome(Value, frozen=True):
+    """Other ledger nodes that the asker may dial: at most MAX_PEERS_TOLD, chosen at random."""
+
+    peers: Annotated[tuple[Known, ...], Meta(max_length=MAX_PEERS_TOLD)]
 
 
 def tx_topic(network: str) -> str:

@@ -6,7 +6,7 @@ never waits. Its effects are carried out by one task, in order, so that a block 
 
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Literal, Protocol
 
 import trio
@@ -14,8 +14,8 @@ import trio
 from actors.gateway import GatewayService
 from actors.identity import Identity
 from actors.ledger import FoundBlock, Heads, Outcome, OutcomeUnknownError, Sender, Stage
-from actors.links import LinkPlan, LinkKeeper, ObservedOverlay
-from actors.messages import GATEWAY, SYNC, blocks_topic, tx_topic
+from actors.links import LedgerLinks, LedgerPeers, open_overlay, subscribed
+from actors.messages import GATEWAY, GENESIS, SYNC, blocks_topic, tx_topic
 from actors.verdicts import judge_block, judge_transaction
 from actors.world import World
 from chain.codec import block_id, decode_block, decode_transaction, encode, transaction_id
@@ -38,8 +38,9 @@ from chain.light import InclusionProof
 from chain.store import Store
 from chain.values import Account, Block, BlockId, Header, Transaction, TxId
 from net.gossip.events import Message, Verdict
-from net.overlay import Delivery, RequestRefused
+from net.overlay import Delivery, Judge
 from net.peer import PeerId
+from net.requests import RequestRefused
 from net.transport import Transport, TransportError
 
 SYNC_TIMEOUT_S = 10.0
@@ -71,16 +72,17 @@ class FullNode:
         transport: Transport,
         core: PowLedger,
         store: Store,
-        links: LinkPlan,
+        known: Sequence[PeerId],
     ) -> None:
+        """`known` are other ledger nodes that may be dialled; their addresses are in `world.addresses`."""
         self.world = world
         self.name = name
         self.identity = identity
         self.core = core
-        self.overlay = ObservedOverlay(world, name, identity, transport)
+        self.overlay = open_overlay(world, name, identity, transport)
         self.witnesses: list[Witness] = []
         self._store = store
-        self._keeper = LinkKeeper(world, name, self.overlay, links)
+        self._links = LedgerLinks(world, name, self.overlay, known)
         self._effects: deque[LedgerEffect] = deque()
         self._work = trio.Event()
         self._moved = trio.Event()
@@ -96,20 +98,24 @@ class FullNode:
             await nursery.start(self.overlay.run)
             async with AsyncExitStack() as stack:
                 transactions = await stack.enter_async_context(
-                    self.overlay.subscribe(tx_topic(topics), self._judge_transaction, buffer=EVENT_BUFFER)
+                    self._subscribed(tx_topic(topics), self._judge_transaction)
                 )
                 blocks = await stack.enter_async_context(
-                    self.overlay.subscribe(blocks_topic(topics), self._judge_block, buffer=EVENT_BUFFER)
+                    self._subscribed(blocks_topic(topics), self._judge_block)
                 )
                 await stack.enter_async_context(self.overlay.serve(SYNC, self._serve_sync))
                 await stack.enter_async_context(self.overlay.serve(GATEWAY, GatewayService(self).handle))
-                for task in (self._carry_out, self._keep_time):
-                    nursery.start_soon(task)
+                await stack.enter_async_context(self.overlay.serve(GENESIS, self._serve_genesis))
+                nursery.start_soon(self._carry_out)
+                nursery.start_soon(self._keep_time)
                 nursery.start_soon(self._read_transactions, transactions)
                 nursery.start_soon(self._read_blocks, blocks)
-                nursery.start_soon(self._keeper.run, self)
+                await nursery.start(self._links.run, LedgerPeers(self._peer_up, self._peer_down))
                 task_status.started()
                 await trio.sleep_forever()
+
+    def _subscribed(self, topic: str, judge: Judge) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[Delivery]]:
+        return subscribed(self.world, self.overlay, topic, judge, buffer=EVENT_BUFFER)
 
     # Into the core. -------------------------------------------------------------------------------------------
 
@@ -152,11 +158,11 @@ class FullNode:
         except InvalidBlockError as error:
             self._penalise(peer, str(error))
 
-    def peer_up(self, peer: PeerId) -> None:
+    def _peer_up(self, peer: PeerId) -> None:
         """`peer` is a ledger node that can be asked."""
         self._feed(self.core.peer_up(peer, self.world.clock.now_ms()))
 
-    def peer_down(self, peer: PeerId) -> None:
+    def _peer_down(self, peer: PeerId) -> None:
         """The link to `peer` is gone."""
         self._feed(self.core.peer_down(peer, self.world.clock.now_ms()))
 
@@ -201,7 +207,7 @@ class FullNode:
         journal = self.world.journal
         match effect:
             case Save():
-                if self.world.may_use_threads and self._store.blocks_the_caller:
+                if self.world.may_use_threads and self.world.scenario.ledger.durability == "power":
                     await trio.to_thread.run_sync(self._store.save, effect)
                 else:
                     self._store.save(effect)
@@ -257,6 +263,9 @@ class FullNode:
             return self.core.answer(peer, body)
         except MalformedError as error:
             raise RequestRefused(str(error)) from None
+
+    async def _serve_genesis(self, peer: PeerId, body: bytes) -> bytes:  # noqa: ARG002 - the same for everybody
+        return encode(self.world.genesis)
 
     def _penalise(self, peer: PeerId, reason: str) -> None:
         self.world.journal.record(self.name, "penalised", peer=str(peer)[-8:], reason=reason)

@@ -112,6 +112,8 @@ class LedgerConfig(_Section):
     quota_window: Positive = 10
     block_reward: NotNegative = 1_000_000
     """Micro-credits to the miner of a block."""
+    max_block_transactions: Annotated[int, Meta(ge=1, le=1_000)] = 500
+    max_block_bytes: Annotated[int, Meta(ge=32_768, le=524_288)] = 262_144
     durability: Literal["kill", "power"] = "kill"
     """What a committed block survives."""
     open_enrolment: bool = True
@@ -139,7 +141,7 @@ class SpatialConfig(_Section):
     duplicate_window_ms: NotNegative = 300_000
     report_radius_m: Positive = 3_000
     """Workers nearer than this can be drawn."""
-    group_size: Annotated[int, Meta(ge=3, le=32)] = 5
+    group_size: Annotated[int, Meta(ge=3, le=16)] = 5
     min_workers: Annotated[int, Meta(ge=3)] = 3
     draw_delay: Positive = 1
     """Blocks after the one that recorded a report whose id seeds the draw."""
@@ -229,10 +231,20 @@ def convert(tree: Mapping[str, Any]) -> Scenario:
     try:
         scenario = msgspec.convert(tree, Scenario)
     except msgspec.ValidationError as error:
-        msg = f"scenario: {str(error).replace('`$.', '`').replace('`$`', 'the top level')}"
-        raise ScenarioError(msg) from None
+        raise ScenarioError(_explain(error, tree)) from None
     _check(scenario)
     return scenario
+
+
+def _explain(error: msgspec.ValidationError, tree: Mapping[str, Any]) -> str:
+    """What is wrong, where, and with which value."""
+    what, _, path = str(error).partition(" - at ")
+    keys = path.strip("`").removeprefix("$").removeprefix(".")
+    value: Any = tree
+    for key in keys.split(".") if keys else ():
+        value = value.get(key) if isinstance(value, dict) else None
+    given = f" (it is {value!r})" if value is not None and not isinstance(value, dict) else ""
+    return f"scenario: {what[0].lower()}{what[1:]}, at {keys or 'the top level'}{given}"
 
 
 def _override(tree: dict[str, Any], override: str) -> None:

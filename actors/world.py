@@ -29,6 +29,8 @@ class World:
     city: City
     gossip: GossipConfig
     may_use_threads: bool
+    started_ms: int
+    """When the run began; what is scheduled counts from here."""
     addresses: dict[PeerId, tuple[Address, ...]] = field(default_factory=dict)
     """Where the actors of this process, and those it was told of, can be dialled."""
     names: dict[bytes, str] = field(default_factory=dict)

@@ -74,12 +74,12 @@ def reported_city(place: PlaceConfig, rows: Sequence[CitizenReport], rng: Random
 
 
 def generate(
-    city: City, reports: ReportsConfig, types: Sequence[str], false_share: float, rng: Random
+    city: City, per_minute: float, types: Sequence[str], false_share: float, rng: Random
 ) -> Iterator[Incident]:
     """Endless incidents: a Poisson process in time, near where people live, a share of them made up."""
     t = 0.0
     while True:
-        t += rng.expovariate(reports.per_minute / 60)
+        t += rng.expovariate(per_minute / 60)
         where = city.inside(around(city.home(rng), 300.0, rng))
         yield Incident(round(t * 1000), rng.choice(types), where, rng.random() >= false_share)
 

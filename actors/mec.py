@@ -1,0 +1,263 @@
+"""An edge node: attests presence, draws voters, tells the neighbourhood, and serves light actors."""
+
+from hashlib import sha256
+from typing import ClassVar
+
+import trio
+
+from actors.facility import MAX_OPERATORS, nearest
+from actors.identity import Identity
+from actors.ledger import OutcomeUnknownError
+from actors.messages import BALLOT, PRESENCE, Ballot, Notice, attest, cell_topic, open_claim
+from actors.node import FullNode, LocalLedger
+from actors.presence import Presence
+from actors.scenario import MecConfig
+from actors.sensing.mobility import Point
+from chain.codec import block_id, encode
+from chain.contract import event_fields, state_key
+from chain.contracts.spatial_board import report_key, served_key
+from chain.contracts.spatial_draw import SealedGroup, draw_group, seal_group
+from chain.contracts.spatial_records import ASSIGNED, PENDING, Content, Progress, Report
+from chain.errors import MalformedError, Refused
+from chain.values import Account, TxId
+
+from net.peer import PeerId
+from net.requests import RequestRefused
+from net.transport import TransportError
+
+MAX_CASES = 512
+"""Reports attended to at a time; further ones wait their turn, and expire if that takes too long."""
+POLL_S = 0.5
+BALLOT_TIMEOUT_S = 3.0
+BALLOT_ATTEMPTS = 3
+MAX_CLAIM_SKEW_MS = 30_000
+"""A presence claim older or newer than this says nothing about now."""
+
+
+class MecNode:
+    """Attends to the reports that are nearer to it than to any other MEC node.
+
+    Closes the node's overlay; bugs of the core escape `run`.
+    """
+
+    role: ClassVar[str] = "mec"
+
+    def __init__(self, node: FullNode, config: MecConfig, site: Point) -> None:
+        self.world, self.name = node.world, node.name
+        self.identity: Identity = node.identity
+        self.node = node
+        self.ledger = LocalLedger(node, node.identity)
+        self._config = config
+        self._site = site
+        self._rules = self.world.genesis.spatial
+        self._presence = Presence(config.presence_ttl_ms)
+        self._secret = sha256(b"crowdmesh:mec:secret:1:" + node.identity.secret).digest()
+        self._room = trio.CapacityLimiter(MAX_CASES)
+
+    def where(self) -> Point | None:
+        """Its site."""
+        return self._site
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """See `actors.actor.Actor.run`."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.node.run)
+            async with self.node.overlay.serve(PRESENCE, self._take_claim):
+                task_status.started()
+                since = max(1, self.node.core.final.height + 1)
+                await self._resume(nursery)
+                async for found in self.node.final_blocks(since):
+                    for receipt in found.receipts:
+                        for event in receipt.events:
+                            if (event.contract, event.name) == ("spatial", "submitted"):
+                                report = TxId(event_fields(event)["report"])
+                                await self._open_case(nursery, report, found.block.header.height)
+
+    async def enrol(self) -> None:
+        """Join the public directory, unless we are in it. Raises Refused or OutcomeUnknownError."""
+        operators = await self.ledger.query("spatial", "operators", self.role, MAX_OPERATORS, None)
+        if all(operator.account != self.identity.account for operator in operators):
+            await self.ledger.call("spatial", "enrol", self.role, *self._site.e7)
+
+    async def _resume(self, nursery: trio.Nursery) -> None:
+        """Attend to what was on the ledger before we came (back)."""
+        for status in (PENDING, ASSIGNED):
+            for report in await self.ledger.query("spatial", "reports", status, MAX_OPERATORS, None, at="final"):
+                await self._open_case(nursery, report.id, self.node.core.final.height)
+
+    # Presence. ------------------------------------------------------------------------------------------------
+
+    async def _take_claim(self, peer: PeerId, body: bytes) -> bytes:
+        """Open a worker's sealed claim and attest that it is present."""
+        await trio.lowlevel.checkpoint()
+        now = self.world.clock.now_ms()
+        try:
+            claim = open_claim(self.identity, body)
+        except MalformedError as error:
+            raise RequestRefused(str(error)) from None
+        if claim.worker != peer.public_key:
+            msg = "a presence claim of somebody else"
+            raise RequestRefused(msg)
+        if abs(claim.time_ms - now) > MAX_CLAIM_SKEW_MS:
+            msg = f"the claim is of {claim.time_ms}, now is {now}"
+            raise RequestRefused(msg)
+        try:
+            until = self._presence.seen(claim.worker, Point.from_e7(claim.lat_e7, claim.lon_e7), claim.time_ms, now)
+        except ValueError as error:
+            raise RequestRefused(str(error)) from None
+        return encode(attest(self.identity, claim.worker, until))
+
+    # Cases. ---------------------------------------------------------------------------------------------------
+
+    async def _open_case(self, nursery: trio.Nursery, report: TxId, height: int) -> None:
+        await self._room.acquire_on_behalf_of(report)
+        nursery.start_soon(self._case, report, height)
+
+    async def _case(self, report: TxId, height: int) -> None:
+        try:
+            view: Report = await self.ledger.query("spatial", "report", report)
+            operators = list(await self.ledger.query("spatial", "operators", self.role, MAX_OPERATORS, None))
+            content = view.content
+            if content is None or not operators:
+                return
+            where = Point.from_e7(content.lat_e7, content.lon_e7)
+            if nearest(operators, where).account != self.identity.account:
+                return
+            await self._tell(report, content, "pending", height)
+            status = await self._attend(report, view, content)
+            await self._tell(report, content, status, self.node.core.final.height)
+        except (Refused, OutcomeUnknownError) as error:
+            self.world.journal.record(self.name, "case_failed", report=report.hex()[:16], reason=str(error))
+        finally:
+            self._room.release_on_behalf_of(report)
+
+    async def _attend(self, report: TxId, view: Report, content: Content) -> str:
+        """From a pending report to a decided one; returns its last status."""
+        if view.status == PENDING:
+            sealed = await self._assign(report, view, content)
+            if sealed is not None and await self._tally(report, sealed):
+                decided: Report = await self.ledger.query("spatial", "report", report)
+                return decided.status
+        return await self._expire(report)
+
+    async def _assign(self, report: TxId, view: Report, content: Content) -> SealedGroup | None:
+        """Draw and hide a group and send out the ballots; None when there were never enough workers in time."""
+        until_ms = view.recorded_ms + self._rules.assign_window_ms
+        while self.world.clock.now_ms() < until_ms:
+            sealed = self._draw(report, content)
+            if sealed is None:
+                await trio.sleep(POLL_S)
+                continue
+            try:
+                outcome = await self.ledger.call(
+                    "spatial", "assign", report, sealed.candidates_commitment, sealed.group_root, stage="included"
+                )
+            except Refused as refused:
+                if refused.reason != "draw_not_ready":
+                    raise
+                await trio.sleep(POLL_S)
+                continue
+            assert outcome.header is not None  # noqa: S101 - an included transaction has a block
+            await self._send_ballots(report, content, sealed, outcome.header.time_ms)
+            return sealed
+        return None
+
+    def _draw(self, report: TxId, content: Content) -> SealedGroup | None:
+        """The group that chance gives now, or None while the draw is not ready or too few are present."""
+        core = self.node.core
+        version = core.state.version(state_key("spatial", report_key(report)))
+        if version is None:
+            return None
+        height = version.height + self._rules.draw_delay
+        seed = core.header(height)
+        if seed is None or height > core.final.height:
+            return None
+        where = Point.from_e7(content.lat_e7, content.lon_e7)
+        candidates = self._presence.near(
+            where, self._rules.report_radius_m, self.world.clock.now_ms(), without=content.requester
+        )
+        if len(candidates) < self._rules.min_workers:
+            return None
+        drawn = draw_group(
+            block_id(seed),
+            report,
+            candidates,
+            self._rules.group_size,
+            lambda combination: core.state.version(state_key("spatial", served_key(combination))) is not None,
+        )
+        if drawn is None:
+            return None
+        _, group = drawn
+        return seal_group(report, candidates, group, self._secret)
+
+    async def _send_ballots(self, report: TxId, content: Content, sealed: SealedGroup, assigned_ms: int) -> None:
+        vote_until = assigned_ms + self._rules.vote_window_ms
+        reveal_until = vote_until + self._rules.reveal_window_ms
+        async with trio.open_nursery() as nursery:
+            for worker, ticket in sealed.tickets.items():
+                ballot = Ballot(
+                    report,
+                    content.type,
+                    content.lat_e7,
+                    content.lon_e7,
+                    content.time_ms,
+                    vote_until,
+                    reveal_until,
+                    ticket,
+                )
+                nursery.start_soon(self._send_ballot, worker, encode(ballot))
+
+    async def _send_ballot(self, worker: Account, body: bytes) -> None:
+        for _ in range(BALLOT_ATTEMPTS):
+            try:
+                await self.node.overlay.request(
+                    PeerId.from_public_key(worker), BALLOT, body, timeout=BALLOT_TIMEOUT_S
+                )
+            except TransportError as error:
+                self.world.journal.record(self.name, "ballot_failed", reason=str(error)[:100])
+                await trio.sleep(POLL_S)
+            else:
+                return
+
+    async def _tally(self, report: TxId, sealed: SealedGroup) -> bool:
+        """Open the group when all have revealed or can no more; False when it could not be opened in time."""
+        while True:
+            progress: Progress = await self.ledger.query("spatial", "progress", report)
+            # Block times lag behind the clock: what is due by the clock may be refused for an interval or two.
+            if (
+                progress.reveals == len(sealed.tickets)
+                or self.world.clock.now_ms() > progress.reveal_until_ms + self.world.genesis.pow.block_interval_ms
+            ):
+                try:
+                    await self.ledger.call("spatial", "tally", report, sealed.opening)
+                except Refused as refused:
+                    if refused.reason in ("tally_window_closed", "group_not_drawn"):
+                        self.world.journal.record(
+                            self.name, "tally_refused", report=report.hex()[:16], reason=refused.reason
+                        )
+                        return False
+                    if refused.reason != "tally_too_early":
+                        raise
+                else:
+                    return True
+            await trio.sleep(POLL_S)
+
+    async def _expire(self, report: TxId) -> str:
+        """Have a report dropped that could not be decided in time."""
+        while True:
+            try:
+                await self.ledger.call("spatial", "expire", report)
+            except Refused as refused:
+                if refused.reason == "already_decided":
+                    return refused.detail
+                if refused.reason != "not_expired":
+                    raise
+            else:
+                return "expired"
+            await trio.sleep(POLL_S * 4)
+
+    async def _tell(self, report: TxId, content: Content, status: str, height: int) -> None:
+        """Publish news to the cell."""
+        topic = cell_topic(self.world.topics, Point.from_e7(content.lat_e7, content.lon_e7))
+        notice = Notice(report, status, content.type, content.lat_e7, content.lon_e7, height)
+        await self.node.overlay.publish(topic, encode(notice))

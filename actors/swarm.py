@@ -1,0 +1,178 @@
+"""A population at work in one process: builds its actors, starts them, and starts again those that fail."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import trio
+
+from actors.actor import Actor
+from actors.facility import Facility
+from actors.light_node import LightNode
+from actors.mec import MecNode
+from actors.miner import Miner
+from actors.node import FullNode
+from actors.outcome import Tally
+from actors.population import LEDGER_ROLES, Member
+from actors.requester import Requester
+from actors.sensing.city import Incident
+from actors.worker import Worker
+from actors.world import World
+from chain.ledgers.pow.ledger import PowLedger
+from chain.store import Store
+from net.transport import Transport
+
+FIRST_RESTART_S = 1.0
+LAST_RESTART_S = 30.0
+SPARES = 2
+NEIGHBOURS = 2
+
+State = Literal["starting", "running", "restarting", "stopped"]
+MakeTransport = Callable[[Member], Transport]
+OpenStore = Callable[[Member], Store]
+DealIncidents = Callable[[int, int], Iterator[Incident]]
+
+
+class Swarm:
+    """All actors of one process. `run` lives until cancelled; what an actor raises is noted and the actor restarted.
+
+    `incidents(i, n)` is what the i-th of n requesters will report.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        members: Sequence[Member],
+        make_transport: MakeTransport,
+        open_store: OpenStore,
+        incidents: DealIncidents,
+    ) -> None:
+        self.world = world
+        self.members = tuple(members)
+        self.actors: dict[str, Actor] = {}
+        self.states: dict[str, State] = {member.name: "starting" for member in members}
+        self.restarts: Counter[str] = Counter()
+        self.tally = Tally(world)
+        self.refusals: Counter[str] = Counter()
+        """Reasons for which requesters' reports were refused."""
+        self._make_transport = make_transport
+        self._stores: dict[str, Store] = {}
+        self._open_store = open_store
+        requesters = [member.name for member in members if member.role == "requester"]
+        self._incidents = {name: incidents(place, len(requesters)) for place, name in enumerate(requesters)}
+        world.journal.listen(self._listen)
+        for member in members:
+            world.names[member.identity.account] = member.name
+
+    @property
+    def full_nodes(self) -> Sequence[FullNode]:
+        """The ledger nodes that have been started, in order of members."""
+        return [a.node for m in self.members if (a := self.actors.get(m.name)) and isinstance(a.node, FullNode)]
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Start ledger nodes one after the other, then everybody else at once; started() when all are up."""
+        self.world.journal.record("swarm", "start", actors=len(self.members), network=self.world.genesis.network)
+        try:
+            async with trio.open_nursery() as nursery:
+                ledger = [member for member in self.members if member.role in LEDGER_ROLES]
+                light = [member for member in self.members if member.role not in LEDGER_ROLES]
+                for member in ledger:
+                    await nursery.start(self._supervise, member)
+                async with trio.open_nursery() as starting:
+                    for member in light:
+                        starting.start_soon(nursery.start, self._supervise, member)
+                task_status.started()
+        finally:
+            for name in self.states:
+                self.states[name] = "stopped"
+
+    def close(self) -> None:
+        """Close the stores. The actors' nodes can still be looked at, as far as they need no store."""
+        for store in self._stores.values():
+            store.close()
+
+    async def _supervise(
+        self, member: Member, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        started = False
+        while True:
+            try:
+                async with trio.open_nursery() as nursery:
+                    actor = self._build(member)
+                    self.actors[member.name] = actor
+                    self.world.addresses[member.identity.peer_id] = tuple(actor.node.overlay.addresses)
+                    await nursery.start(actor.run)
+                    self.world.addresses[member.identity.peer_id] = tuple(actor.node.overlay.addresses)
+                    self.states[member.name] = "running"
+                    self.world.journal.record(member.name, "up", role=member.role)
+                    if not started:
+                        task_status.started()
+                        started = True
+            except Exception as error:  # noqa: BLE001 - an actor that fails must not take its neighbours along
+                self.world.fail(member.name, _summary(error))
+            self.states[member.name] = "restarting"
+            pause = min(LAST_RESTART_S, FIRST_RESTART_S * 2 ** min(10, self.restarts[member.name]))
+            self.restarts[member.name] += 1
+            await trio.sleep(pause)
+
+    def _build(self, member: Member) -> Actor:
+        """A fresh actor of a member, with the store of the one before."""
+        population = self.world.scenario.population
+        transport = self._make_transport(member)
+        if member.role in LEDGER_ROLES:
+            full = self._full_node(member, transport)
+            if member.role == "miner":
+                return Miner(full, population.miner)
+            assert member.place is not None  # noqa: S101 - operators have a site
+            if member.role == "mec":
+                return MecNode(full, population.mec, member.place)
+            return Facility(full, population.facility, member.place)
+        assert member.place is not None  # noqa: S101 - people have a home
+        light = self._light_node(member, transport)
+        if member.role == "worker":
+            return Worker(light, population.worker, member.place)
+        return Requester(light, member.place, self._incidents[member.name])
+
+    def _full_node(self, member: Member, transport: Transport) -> FullNode:
+        store = self._stores.get(member.name)
+        if store is None:
+            store = self._stores[member.name] = self._open_store(member)
+        producer = member.identity.account if member.role == "miner" else None
+        core = PowLedger(self.world.network, producer=producer, loaded=store.load(), archive=store)
+        others = [m for m in self.members if m.role in LEDGER_ROLES and m is not member]
+        known = [m.identity.peer_id for m in others if m.identity.peer_id in self.world.addresses]
+        node = FullNode(self.world, member.name, member.identity, transport, core, store, known)
+        node.witnesses.append(self.tally)
+        return node
+
+    def _light_node(self, member: Member, transport: Transport) -> LightNode:
+        rng = self.world.rng(member.name, "peers")
+        gateways = [m for m in self.members if m.role == "mec"] or [m for m in self.members if m.role in LEDGER_ROLES]
+        others = [m for m in self.members if m.role not in LEDGER_ROLES and m.name in self.actors]
+        return LightNode(
+            self.world,
+            member.name,
+            member.identity,
+            transport,
+            spares=[m.identity.peer_id for m in rng.sample(gateways, min(SPARES, len(gateways)))],
+            neighbours=[m.identity.peer_id for m in rng.sample(others, min(NEIGHBOURS, len(others)))],
+        )
+
+    def _listen(self, t: int, actor: str, kind: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002 - a Listener
+        if kind == "report_refused":
+            self.refusals[fields["reason"]] += 1
+
+
+def _summary(error: BaseException) -> str:
+    """One line that says what happened and where."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    trace = error.__traceback__
+    where = ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        where = f"{code.co_filename.rsplit('/', 2)[-1]}:{trace.tb_lineno} in {code.co_name}"
+        trace = trace.tb_next
+    return f"{type(error).__name__}: {error} ({where})"
+
+
