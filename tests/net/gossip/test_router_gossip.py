@@ -106,3 +106,20 @@ def test_promise_ends_with_the_link() -> None:
     one.link_down(PEERS[0], 11.0)
     for now in range(12, 20):
         assert faults(one.tick(float(now))) == []
+
+
+def test_promises_are_bounded() -> None:
+    one = settled(config=GossipConfig(max_promises=2))
+    for number, peer in enumerate(PEERS[:3]):
+        say(one, peer, 10.0, ihave=(IHave(T, (message(number).message.id,)),))
+    assert faults(one.tick(15.0)) == [(peer, Fault.BROKEN_PROMISE) for peer in PEERS[:2]]
+
+
+def test_promise_broken_and_then_kept() -> None:
+    one = settled()
+    offer = (IHave(T, (message(1).message.id,)),)
+    say(one, PEERS[0], 10.0, ihave=offer)
+    assert faults(one.tick(14.5)) == [(PEERS[0], Fault.BROKEN_PROMISE)]
+    say(one, PEERS[0], 15.0, ihave=offer)
+    accept(one, PEERS[0], message(1), 15.1)
+    assert faults(one.tick(20.0)) == []

@@ -44,6 +44,7 @@ def test_topics_of_a_peer_are_bounded() -> None:
     changes = tuple(Subscription(topic, subscribe=True) for topic in "abacd")
     assert faults(say(one, PEERS[0], 0.0, subscriptions=changes)) == [(PEERS[0], Fault.TOO_MANY_TOPICS)]
     assert [one.subscribers(topic) for topic in "abcd"] == [[PEERS[0]], [PEERS[0]], [], []]
+    assert say(one, PEERS[0], 0.0, subscriptions=(Subscription("b", True),)) == []
     say(one, PEERS[0], 0.0, subscriptions=(Subscription("a", False), Subscription("c", True)))
     assert [one.subscribers(topic) for topic in "abcd"] == [[], [PEERS[0]], [PEERS[0]], []]
     one.subscribe("a", 0.0)

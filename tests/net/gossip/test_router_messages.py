@@ -188,3 +188,19 @@ def test_sequence_numbers_survive_a_restart() -> None:
     last = [before.publish(T, b"x", 1000.0 + n)[0] for n in range(10)][-1]
     after = router(0, now=1011.0)
     assert after.publish(T, b"x", 1011.0)[0] > last
+
+
+def test_fanout_topics_are_bounded_and_end_with_joining() -> None:
+    """Seeds at which chance would pick the same six of twenty again are too rare to matter: 1 in 38,760."""
+    for between in ("", "other topic", "join"):
+        one = router(0, GossipConfig(flood_publish=False, max_fanout_topics=1))
+        for peer in PEERS[:20]:
+            one.link_up(peer, 0.0)
+            say(one, peer, 0.0, subscriptions=(Subscription(T, True), Subscription("other", True)))
+        first = told(one.publish(T, b"1", 0.0)[1])
+        if between == "other topic":
+            one.publish("other", b"2", 1.0)
+        elif between == "join":
+            one.subscribe(T, 1.0)
+            one.unsubscribe(T, 1.0)
+        assert (told(one.publish(T, b"3", 2.0)[1]) == first) == (not between)
