@@ -119,7 +119,7 @@ class Town:
             self.block()
 
     def seal(self, report: TxId, candidates: list[int]) -> tuple[list[int], SealedGroup]:
-        """The drawn group (key numbers) and how it is hidden, once the draw is final."""
+        """The drawn group (key numbers) and how it is hidden, once the draw is final. Raises LookupError: none left."""
         recorded = self.state.version(b"spatial/report/" + report)
         assert recorded is not None
         seed_height = recorded.height + self.rules.draw_delay
@@ -132,7 +132,8 @@ class Town:
             self.rules.group_size,
             lambda combination: self.query("has_served", combination),
         )
-        assert drawn is not None
+        if drawn is None:
+            raise LookupError("every combination drawn has served")
         _, group = drawn
         return [accounts[member] for member in group], seal_group(report, accounts, group, b"secret" * 6)
 
