@@ -46,7 +46,7 @@ class Loaded:
     snapshot: WorldState | None
     """The state after the last of `headers`; None means the genesis state."""
     blocks: tuple[tuple[Block, tuple[Receipt, ...]], ...]
-    """What was saved above, all branches, parents before children, in the order in which it was saved."""
+    """What was saved above, parents before children, in the order in which it was saved; no branches that lost."""
     head: BlockId
     final_height: int
 
@@ -102,6 +102,7 @@ class MemoryStore:
         self._snapshot: tuple[int, WorldState] | None = None
         self._transactions: dict[TxId, tuple[BlockId, int]] = {}
         self._final_height = 0
+        self._undecided: dict[BlockId, int] = {}  # heights of blocks that were not final when saved
 
     def save(self, save: Save) -> None:
         for header in save.headers:
@@ -110,8 +111,10 @@ class MemoryStore:
             found = block_id(block.header)
             self._headers[found] = block.header
             self._blocks[found] = StoredBlock(block, receipts)
+            self._undecided[found] = block.header.height
         self._follow(save.head)
         self._final_height = save.final_height
+        self._forget_lost_branches()
         if save.snapshot is not None:
             self._snapshot = (save.final_height, save.snapshot)
 
@@ -135,6 +138,12 @@ class MemoryStore:
                 self._blocks[joined].block.transactions if joined in self._blocks else ()
             ):
                 self._transactions[transaction_id(transaction)] = (joined, index)
+
+    def _forget_lost_branches(self) -> None:
+        decided = [found for found, height in self._undecided.items() if height <= self._final_height]
+        for found in decided:
+            if self._best[self._undecided.pop(found) - 1] != found:
+                del self._blocks[found], self._headers[found]
 
     def load(self) -> Loaded | None:
         if not self._headers:

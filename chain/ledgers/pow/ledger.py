@@ -16,21 +16,23 @@ from chain.contracts.accounts import nonce_of
 from chain.errors import InvalidBlockError, Refused, StoreError
 from chain.genesis import Network
 from chain.keys import check_transaction
-from chain.ledger import Broadcast, Committed, Dropped, Finalised, LedgerEffect, Penalise, Reorged, Save
+from chain.ledger import Broadcast, Committed, Dropped, Finalised, Jumped, LedgerEffect, Penalise, Reorged, Save
+from chain.ledgers.pow.catchup import CatchUp, Jump
 from chain.ledgers.pow.history import History
 from chain.ledgers.pow.mempool import Mempool, MempoolLimits
 from chain.ledgers.pow.miner import Miner
 from chain.ledgers.pow.replica import Imported, Replica
 from chain.ledgers.pow.rules import HeaderStatus
+from chain.ledgers.pow.serving import Server
 from chain.ledgers.pow.tree import Change, Node
 from chain.light import InclusionProof
 from chain.state import WorldState
 from chain.store import Archive, Loaded
+from chain.sync import decode_request, encode_message
 from chain.transition import execute
 from chain.values import Account, Block, BlockId, Header, Receipt, Transaction, TxId
 
 _MAX_REHEARSED = 1_024
-_SERVED_SNAPSHOTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class PowConfig:
     """Bodies of final blocks kept in memory and served to peers that catch up."""
     snapshot_interval: int = 256
     """Final blocks between two states that are saved, and served to peers that are far behind."""
+    snapshot_gap: int = 512
+    """A replica that would have to execute more blocks than this takes a state instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +104,8 @@ class PowLedger:
             else None
         )
         self._rehearsed: dict[Account, tuple[int, WorldState]] = {}
-        self._snapshots = [self._tree.final]
-        """Final blocks whose state is kept, the oldest first."""
+        self._server = Server(self._tree, self._history)
+        self._catchup = CatchUp(self._replica, self._config.snapshot_gap)
         self._reorganisations = 0
         self._deepest = 0
         self._stale = 0
@@ -208,11 +212,17 @@ class PowLedger:
 
         Raises Refused: wrong_chain, bad_signature, nonce_too_low, nonce_gap. A contract's refusal is in the receipt.
         """
+        check_transaction(transaction, self.chain)
         return self._rehearse(transaction, now_ms)[0]
 
     def submit(self, transaction: Transaction, now_ms: int) -> Sequence[LedgerEffect]:
-        check_transaction(transaction, self.chain)
+        """Take a transaction from an own client, rehearsed on the head's state.
+
+        Raises Refused: already_pending, nonce_too_low, nonce_gap, nonce_taken, mempool_full, wrong_chain,
+        bad_signature, or what its contract says.
+        """
         self._mempool.check(transaction, nonce_of(self.state, transaction.sender))
+        check_transaction(transaction, self.chain)
         receipt, state = self._rehearse(transaction, now_ms)
         if not receipt.ok:
             raise Refused(receipt.reason, receipt.detail)
@@ -233,7 +243,6 @@ class PowLedger:
         return []
 
     def _rehearse(self, transaction: Transaction, now_ms: int) -> tuple[Receipt, WorldState]:
-        check_transaction(transaction, self.chain)
         sender = transaction.sender
         nonce, state = self._rehearsed.get(sender) or (nonce_of(self.state, sender), self.state)
         for waiting in self._mempool.pending(sender, nonce):
@@ -269,7 +278,10 @@ class PowLedger:
         status = self._replica.take(peer, block, now_ms, imported)
         if status is HeaderStatus.STALE:
             self._stale += 1
-        return self._effects(imported, now_ms)
+        effects = self._effects(imported, now_ms)
+        if status is HeaderStatus.UNKNOWN_PARENT:
+            effects += self._catchup.behind(peer, now_ms)
+        return effects
 
     def mine(self, attempts: int, now_ms: int) -> Sequence[LedgerEffect]:
         """Try `attempts` nonces for the next block.
@@ -302,9 +314,9 @@ class PowLedger:
 
     def _save(self, nodes: list[Node], headers: tuple[Header, ...] = ()) -> Save:
         final = self._tree.final
-        due = bool(headers) or final.height >= self._snapshots[-1].height + self._config.snapshot_interval
+        due = bool(headers) or final.height >= self._server.last_snapshot.height + self._config.snapshot_interval
         if due:
-            self._keep_snapshot(final)
+            self._server.keep(final)
         return Save(
             headers=headers,
             blocks=tuple((node.block, node.receipts or ()) for node in nodes if node.block is not None),
@@ -313,18 +325,12 @@ class PowLedger:
             snapshot=final.state if due else None,
         )
 
-    def _keep_snapshot(self, node: Node) -> None:
-        """Serve the state after a final block, and the one before it for those who are still at it."""
-        self._snapshots.append(node)
-        if len(self._snapshots) > _SERVED_SNAPSHOTS:
-            self._snapshots.pop(0).state = None
-
     def _follow(self, change: Change, now_ms: int) -> list[LedgerEffect]:
         effects: list[LedgerEffect] = []
         if change.left:
             self._reorganisations += 1
             self._deepest = max(self._deepest, len(change.left))
-            effects.append(Reorged(tuple(node.block for node in change.left if node.block is not None)))
+            effects.append(Reorged(tuple(_body_of(node) for node in change.left)))
         self._rehearsed.clear()
         self._settle(change)
         taken = set()
@@ -345,7 +351,7 @@ class PowLedger:
         """Follow the best chain, and let go of what final blocks no longer need."""
         self._history.follow(change)
         for node in change.final:
-            if node.parent is not None and node.parent not in self._snapshots:
+            if node.parent is not None and not self._server.keeps(node.parent):
                 node.parent.state = None
 
     def _put_back(self, left: Sequence[Node], taken: set[TxId], now_ms: int) -> list[LedgerEffect]:
@@ -363,6 +369,64 @@ class PowLedger:
         effects += [Dropped(transaction, "mempool_full") for transaction in self._mempool.put_back(waiting, now_ms)]
         return effects
 
+    # --- other nodes ----------------------------------------------------------------------------------------------
+
+    def peer_up(self, peer: bytes, now_ms: int) -> Sequence[LedgerEffect]:
+        return self._catchup.peer_up(peer, now_ms)
+
+    def peer_down(self, peer: bytes, now_ms: int) -> Sequence[LedgerEffect]:
+        return [*self._catchup.peer_down(peer, now_ms), *self._catch_up(now_ms)]
+
+    def answer(self, peer: bytes, request: bytes) -> bytes:  # noqa: ARG002 - everybody gets the same
+        return encode_message(self._server.answer(decode_request(request)))
+
+    def answered(self, peer: bytes, request: bytes, response: bytes | None, now_ms: int) -> Sequence[LedgerEffect]:
+        return [*self._catchup.answered(peer, request, response, now_ms), *self._catch_up(now_ms)]
+
+    def _catch_up(self, now_ms: int) -> list[LedgerEffect]:
+        """Take in what the download handed over, and let it go on."""
+        effects: list[LedgerEffect] = []
+        while True:
+            jump = self._catchup.take_jump()
+            if jump is not None:
+                effects += self._jump(jump)
+            blocks = self._catchup.take_blocks()
+            if not blocks:
+                return effects
+            effects += self._import(blocks, now_ms)
+            effects += self._catchup.proceed(now_ms)
+
+    def _import(self, blocks: list[Block], now_ms: int) -> list[LedgerEffect]:
+        imported = Imported()
+        verdict: list[LedgerEffect] = []
+        for block in blocks:
+            try:
+                status = self._replica.take(self._catchup.source or b"", block, now_ms, imported)
+            except InvalidBlockError as error:
+                verdict += self._catchup.refuse(str(error))
+                break
+            if status in (HeaderStatus.STALE, HeaderStatus.UNKNOWN_PARENT):
+                self._catchup.give_up()
+                break
+        return self._effects(imported, now_ms) + verdict
+
+    def _jump(self, jump: Jump) -> list[LedgerEffect]:
+        """Go on from a state far ahead."""
+        old = self._tree.final
+        left = self._replica.jump(jump.nodes, jump.state)
+        if not self._server.keeps(old):
+            old.state = None
+        self._rehearsed.clear()
+        self._history.follow(Change(left, tuple(jump.nodes), ()))
+        self._history.finalise(jump.nodes)
+        effects: list[LedgerEffect] = [self._save([], tuple(node.header for node in jump.nodes))]
+        if left:
+            effects.append(Reorged(tuple(_body_of(node) for node in left)))
+        effects.append(Jumped(jump.nodes[-1].header))
+        void = self._mempool.drop_used(lambda sender: nonce_of(self.state, sender))
+        effects += [Dropped(transaction, "nonce_too_low") for transaction in void]
+        return effects
+
     def _restore(self, loaded: Loaded) -> None:
         """Be where the store was: take headers and snapshot over, execute what is above once more."""
         tree = self._tree
@@ -375,7 +439,7 @@ class PowLedger:
             if loaded.snapshot.root != chain[-1].header.state_root:
                 raise StoreError(f"the stored state is not the one after block {chain[-1].height}")
             self._replica.jump(chain, loaded.snapshot)
-            self._keep_snapshot(chain[-1])
+            self._server.keep(chain[-1])
         imported = Imported()
         try:
             for block, _ in loaded.blocks:
@@ -399,10 +463,11 @@ class PowLedger:
             self._rehearsed.clear()
         imported = Imported()
         self._replica.take_due(now_ms, imported)
-        return late + self._effects(imported, now_ms)
+        asked = self._catchup.tick(now_ms)
+        return [*late, *self._effects(imported, now_ms), *asked, *self._catch_up(now_ms)]
 
     def next_deadline_ms(self) -> int | None:
-        deadlines = (self._mempool.next_expiry_ms(), self._replica.next_due_ms())
+        deadlines = (self._mempool.next_expiry_ms(), self._replica.next_due_ms(), self._catchup.next_deadline_ms())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
 

@@ -133,6 +133,15 @@ class Mempool:
         removed = self._remove(tx_id)
         return None if tx_id == transaction_id(transaction) else removed
 
+    def drop_used(self, next_nonce: Callable[[Account], int]) -> list[Transaction]:
+        """Drop and return what can no longer be in a block: for when the state changed by more than blocks."""
+        used = [
+            tx_id
+            for tx_id, entry in self._entries.items()
+            if entry.transaction.nonce < next_nonce(entry.transaction.sender)
+        ]
+        return [self._remove(tx_id) for tx_id in used]
+
     def expire(self, now_ms: int) -> list[Transaction]:
         """Drop and return what has waited longer than its time to live."""
         late = []

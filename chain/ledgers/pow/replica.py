@@ -119,8 +119,9 @@ class Replica:
 
         Returns the blocks that left the best chain, highest first.
         """
-        self.tree.final.state = None
         left = self.tree.rebase(nodes)
+        for node in nodes[:-1]:
+            node.state = None
         self.tree.final.state = state
         return left
 
