@@ -366,6 +366,8 @@ class CatchUp:
             self._blocks.append(download.bodies.pop(nodes[download.taken].id))
             download.taken += 1
         effects: list[CatchUpEffect] = []
+        if self._blocks:
+            return effects  # they may turn out to be invalid; the ledger comes back when it has taken them
         if download.taken == len(nodes):
             source = download.source
             self._stop()
