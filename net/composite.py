@@ -224,7 +224,7 @@ class CompositeTransport:
         elif event.peer not in self._spent[transport]:
             await self._show(event)
         elif isinstance(event, RequestReceived):
-            await event.refuse("the link went down")
+            await event.refuse("the link went down")  # nobody hears it, but each request is to be answered
 
     async def _show(self, event: TransportEvent) -> None:
         # While anyone waits for room there is none, so this does not overtake; and from here to the event's place in
@@ -247,10 +247,8 @@ class CompositeTransport:
         if (links := self._links.get(peer)) is None:
             self._links[peer] = [transport]
             await self._show(event)
-        elif peer in transport.peers():
-            links.append(transport)
         else:
-            self._spent[transport].add(peer)
+            links.append(transport)
 
     async def _link_down(self, transport: Transport, event: LinkDown) -> None:
         peer = event.peer

@@ -219,15 +219,35 @@ async def test_the_carrier_stays_while_it_is_up(autojump_clock: MockClock) -> No
     """A second link, even of a preferred part, takes nothing over: it could overtake."""
     async with peers(2) as (a, b):
         await link(a, b, 1)
-        await a.whole.send(b.whole.peer_id, b"0")
+        # More than the composite takes, so that some wait in the second part while b does not read.
+        before = MERGED_EVENTS + 100
+        for n in range(before):
+            await a.whole.send(b.whole.peer_id, b"%d" % n)
         await link(a, b, 0)
-        # The second part's lane fills while b does not read, so that frames through the first would overtake.
-        sent = 1
+        sent = before
         while a.whole.send_nowait(b.whole.peer_id, b"%d" % sent):
             sent += 1
             await trio.lowlevel.checkpoint()
-        assert sent >= LANE_FRAMES
+        assert sent >= before + LANE_FRAMES
         assert frames(await drain(b.whole)) == [b"%d" % n for n in range(sent)]
+
+
+async def test_a_carrier_that_is_gone_is_forgotten(autojump_clock: MockClock) -> None:
+    """After a peer has been away, the preferred part carries, whichever did before."""
+    async with networks(2) as made:
+        a, b = (
+            Peer(parts, CompositeTransport([Part(part, MEMORY) for part in parts]))
+            for parts in ((made[0].attach(identity(n)), made[1].attach(identity(n))) for n in (1, 2))
+        )
+        async with running(a.whole, b.whole):
+            await link(a, b, 1)
+            await a.whole.send(b.whole.peer_id, b"1")
+            await a.whole.hang_up(b.whole.peer_id)
+            assert len(await drain(a.whole)) == len([LinkUp, LinkDown])
+            await link(a, b, 1)
+            await link(a, b, 0)
+            await a.whole.send(b.whole.peer_id, b"2")
+            assert [network.traffic(a.whole.peer_id).frames_sent for network in made] == [1, 1]
 
 
 async def test_requests_take_the_surviving_link(autojump_clock: MockClock) -> None:
