@@ -19,7 +19,7 @@ from chain.contracts.spatial_board import report_key, served_key
 from chain.contracts.spatial_draw import SealedGroup, draw_group, seal_group
 from chain.contracts.spatial_records import ASSIGNED, PENDING, Content, Progress, Report
 from chain.errors import MalformedError, Refused
-from chain.values import Account, TxId
+from chain.values import Account, BlockId, TxId
 
 from net.peer import PeerId
 from net.requests import RequestRefused
@@ -143,8 +143,15 @@ class MecNode:
     async def _assign(self, report: TxId, view: Report, content: Content) -> SealedGroup | None:
         """Draw and hide a group and send out the ballots; None when there were never enough workers in time."""
         until_ms = view.recorded_ms + self._rules.assign_window_ms
+        while (seed := self._seed(report)) is None:
+            await self.node.next_block()
+        tried: list[Account] = []
         while self.world.clock.now_ms() < until_ms:
-            sealed = self._draw(report, content)
+            candidates = self._candidates(content)
+            sealed = None
+            # The draw is decided by the candidates: the same ones again would give the same answer.
+            if len(candidates) >= self._rules.min_workers and candidates != tried:
+                sealed, tried = self._draw(report, seed, candidates), candidates
             if sealed is None:
                 await trio.sleep(POLL_S)
                 continue
@@ -162,33 +169,32 @@ class MecNode:
             return sealed
         return None
 
-    def _draw(self, report: TxId, content: Content) -> SealedGroup | None:
-        """The group that chance gives now, or None while the draw is not ready or too few are present."""
+    def _candidates(self, content: Content) -> list[Account]:
+        """Who is present near the report, but who reported it."""
+        where = Point.from_e7(content.lat_e7, content.lon_e7)
+        now = self.world.clock.now_ms()
+        return self._presence.near(where, self._rules.report_radius_m, now, without=content.requester)
+
+    def _seed(self, report: TxId) -> BlockId | None:
+        """The block that seeds a report's draw; None while it is not final."""
         core = self.node.core
         version = core.state.version(state_key("spatial", report_key(report)))
-        if version is None:
+        if version is None or version.height + self._rules.draw_delay > core.final.height:
             return None
-        height = version.height + self._rules.draw_delay
-        seed = core.header(height)
-        if seed is None or height > core.final.height:
-            return None
-        where = Point.from_e7(content.lat_e7, content.lon_e7)
-        candidates = self._presence.near(
-            where, self._rules.report_radius_m, self.world.clock.now_ms(), without=content.requester
-        )
-        if len(candidates) < self._rules.min_workers:
-            return None
+        header = core.header(version.height + self._rules.draw_delay)
+        return None if header is None else block_id(header)
+
+    def _draw(self, report: TxId, seed: BlockId, candidates: list[Account]) -> SealedGroup | None:
+        """The group that chance gives; None when every combination drawn has served before."""
+        core = self.node.core
         drawn = draw_group(
-            block_id(seed),
+            seed,
             report,
             candidates,
             self._rules.group_size,
             lambda combination: core.state.version(state_key("spatial", served_key(combination))) is not None,
         )
-        if drawn is None:
-            return None
-        _, group = drawn
-        return seal_group(report, candidates, group, self._secret)
+        return None if drawn is None else seal_group(report, candidates, drawn[1], self._secret)
 
     async def _send_ballots(self, report: TxId, content: Content, sealed: SealedGroup, assigned_ms: int) -> None:
         vote_until = assigned_ms + self._rules.vote_window_ms
@@ -221,13 +227,12 @@ class MecNode:
 
     async def _tally(self, report: TxId, sealed: SealedGroup) -> bool:
         """Open the group when all have revealed or can no more; False when it could not be opened in time."""
+        progress: Progress = await self.ledger.query("spatial", "progress", report)
+        await self.world.clock.sleep_until_ms(progress.vote_until_ms)
         while True:
-            progress: Progress = await self.ledger.query("spatial", "progress", report)
-            # Block times lag behind the clock: what is due by the clock may be refused for an interval or two.
-            if (
-                progress.reveals == len(sealed.tickets)
-                or self.world.clock.now_ms() > progress.reveal_until_ms + self.world.genesis.pow.block_interval_ms
-            ):
+            progress = await self.ledger.query("spatial", "progress", report)
+            # The ledger's clock is its blocks' times.
+            if progress.reveals == len(sealed.tickets) or self.node.core.head.time_ms > progress.reveal_until_ms:
                 try:
                     await self.ledger.call("spatial", "tally", report, sealed.opening)
                 except Refused as refused:
@@ -240,7 +245,7 @@ class MecNode:
                         raise
                 else:
                     return True
-            await trio.sleep(POLL_S)
+            await self.node.next_block()
 
     async def _expire(self, report: TxId) -> str:
         """Have a report dropped that could not be decided in time."""
@@ -254,7 +259,7 @@ class MecNode:
                     raise
             else:
                 return "expired"
-            await trio.sleep(POLL_S * 4)
+            await self.node.next_block()
 
     async def _tell(self, report: TxId, content: Content, status: str, height: int) -> None:
         """Publish news to the cell."""

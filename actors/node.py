@@ -87,6 +87,7 @@ class FullNode:
         self._work = trio.Event()
         self._moved = trio.Event()
         self._rearm = trio.Event()
+        self._wake_at_ms: int | None = None
         self._dropped: OrderedDict[TxId, str] = OrderedDict()
         self._nursery: trio.Nursery | None = None
 
@@ -173,10 +174,10 @@ class FullNode:
     async def _keep_time(self) -> None:
         while True:
             self._rearm = trio.Event()
-            deadline = self.core.next_deadline_ms()
+            self._wake_at_ms = self.core.next_deadline_ms()
             with trio.CancelScope() as scope:
-                if deadline is not None:
-                    scope.deadline = trio.current_time() + max(0, deadline - self.world.clock.now_ms()) / 1000
+                if self._wake_at_ms is not None:
+                    scope.deadline = trio.current_time() + max(0, self._wake_at_ms - self.world.clock.now_ms()) / 1000
                 await self._rearm.wait()
             if scope.cancelled_caught:
                 self._feed(self.core.tick(self.world.clock.now_ms()))
@@ -188,7 +189,9 @@ class FullNode:
         self._effects.extend(effects)
         if self._effects:
             self._work.set()
-        self._rearm.set()
+        deadline = self.core.next_deadline_ms()
+        if deadline is not None and (self._wake_at_ms is None or deadline < self._wake_at_ms):
+            self._rearm.set()
 
     async def _make_room(self) -> None:
         """Wait while too many effects wait: gossip then backs up in its bounded buffer, and is dropped there."""
@@ -337,6 +340,10 @@ class FullNode:
     def local_heads(self) -> Heads:
         """See `LedgerNode`."""
         return Heads(self.core.head, self.core.final)
+
+    async def next_block(self) -> None:
+        """Wait until the chain moves: a block joins it, or becomes final."""
+        await self._moved.wait()
 
     async def final_blocks(self, since: int) -> AsyncIterator[FoundBlock]:
         """Final blocks from height `since` on, each once, in order, as they become final; endless.
