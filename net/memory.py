@@ -306,7 +306,8 @@ class MemoryTransport:
             self._put(end, event, size)
 
     def _link_arrives(self, end: LinkEnd, event: LinkUp) -> None:
-        if not self._running or event.peer in self._links or self._backlog >= LINK_BACKLOG:
+        # There is no link to that peer yet: its end, if there was one, came before on the same lane.
+        if not self._running or self._backlog >= LINK_BACKLOG:
             self._tell(end, LinkDown(self._peer_id))
             if end.outbound:
                 self._settle(end, "this transport stopped, or has no room for events, while it dialled")
@@ -393,8 +394,8 @@ class _Asked:
             msg = "a request is answered once"
             raise RuntimeError(msg)
         self._answered = True
-        if self._end.up and self._end.twin.up:
-            self._wire.answer(self._end.twin.lane, settle)
+        # When the link has gone down meanwhile, the exchange has failed already, and this changes nothing.
+        self._wire.answer(self._end.twin.lane, settle)
 
 
 def _too_large(what: str, size: int, bound: int) -> str:

@@ -63,6 +63,12 @@ async def test_peer_that_comes_back_is_linked_again(autojump_clock: MockClock) -
             _, scope = await made.start(2)
             await trio.sleep(120)
             assert list(made.peers[1].peers()) == [identity(2)]
+        # A link that held is forgiven what came before it.
+        scope.cancel()
+        await trio.sleep(1)
+        await made.start(2)
+        await trio.sleep(3)
+        assert list(made.peers[1].peers()) == [identity(2)]
         nursery.cancel_scope.cancel()
 
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
-from net.memory import LinkConditions, MemoryNetwork, MemoryTransport
+from net.memory import INBOX_EVENTS, LINK_BACKLOG, LinkConditions, MemoryNetwork, MemoryTransport
 from net.memory_links import LANE_FRAMES
 from net.peer import PeerId
-from net.transport import FrameReceived, LinkDown, NotConnectedError, RequestFailedError, RequestReceived
+from net.transport import FrameReceived, LinkDown, LinkUp, NotConnectedError, RequestFailedError, RequestReceived
 from tests.net.transport_conformance import CHECKS, Check, MakeTransport, check_name, connect, expect, running
 
 PERFECT = LinkConditions()
@@ -227,6 +228,73 @@ async def test_crash_loses_what_is_under_way_and_frees_its_senders(autojump_cloc
             mine = net.traffic(a.peer_id)
             await trio.sleep(2)
             assert net.traffic(a.peer_id).frames_lost == mine.frames_sent
+
+
+async def test_order_is_kept_while_the_reader_catches_up(autojump_clock: MockClock) -> None:
+    async with pair(PERFECT) as (_, a, b):
+        for n in range(INBOX_EVENTS + 10):
+            assert a.send_nowait(b.peer_id, b"%d" % n)
+        read = [await expect(b, FrameReceived) for _ in range(5)]
+        assert a.send_nowait(b.peer_id, b"%d" % (INBOX_EVENTS + 10))
+        read += [await expect(b, FrameReceived) for _ in range(INBOX_EVENTS + 6)]
+        assert [event.frame for event in read] == [b"%d" % n for n in range(INBOX_EVENTS + 11)]
+
+
+async def test_hanging_up_frees_who_waits_for_room(autojump_clock: MockClock) -> None:
+    async with pair(PERFECT) as (_, a, b), trio.open_nursery() as nursery:
+        while a.send_nowait(b.peer_id, b"frame"):
+            pass
+
+        @nursery.start_soon
+        async def send() -> None:
+            with pytest.raises(NotConnectedError):
+                await a.send(b.peer_id, b"no room")
+
+        @nursery.start_soon
+        async def ask() -> None:
+            with pytest.raises(RequestFailedError) as failure:
+                await a.request(b.peer_id, "/p/1", b"", timeout=60)
+            assert failure.value.definite
+
+        await trio.sleep(1)
+        began = trio.current_time()
+        await a.hang_up(b.peer_id)
+        await trio.testing.wait_all_tasks_blocked()
+        assert trio.current_time() == began
+
+
+async def test_what_a_crash_left_unread_takes_no_room_afterwards(autojump_clock: MockClock) -> None:
+    async with network(PERFECT) as net:
+        a = net.attach(peer(0))
+        async with running(a):
+            for _ in range(2):
+                b = net.attach(peer(1))
+                async with running(b):
+                    await connect(a, b)
+                    sent = 0
+                    while a.send_nowait(b.peer_id, b"frame"):
+                        sent += 1
+                    assert sent == INBOX_EVENTS + LANE_FRAMES
+                await expect(a, LinkDown)
+
+
+async def test_many_dials_to_a_peer_that_does_not_read__refused(autojump_clock: MockClock) -> None:
+    """Link events have no lane that bounds them; a bounded number may wait."""
+    async with network(PERFECT) as net:
+        a, b = net.attach(peer(0)), net.attach(peer(1))
+        async with running(a, b):
+            for _ in range((INBOX_EVENTS + LINK_BACKLOG) // 2):
+                await a.dial(b.peer_id, b.addresses)
+                await a.hang_up(b.peer_id)
+                await expect(a, LinkUp)
+                await expect(a, LinkDown)
+            with pytest.raises(NotConnectedError, match="refused"):
+                await a.dial(b.peer_id, b.addresses)
+            # Once it has read some, it takes links again.
+            await expect(b, LinkUp)
+            await expect(b, LinkDown)
+            await trio.testing.wait_all_tasks_blocked()
+            await a.dial(b.peer_id, b.addresses)
 
 
 async def test_restart_within_one_latency(autojump_clock: MockClock) -> None:

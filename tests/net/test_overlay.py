@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from net.gossip.config import GossipConfig
 from net.gossip.events import Fault, Message, Verdict
+from net.gossip.wire import Subscription, decode
 from net.memory import LinkConditions
+from net.memory_links import LANE_FRAMES
 from net.overlay import Judge, Overlay
-from net.transport import LinkDown, LinkUp
-from tests.net.swarm import TOPIC, accept, identity, listening, swarm
+from net.transport import FrameReceived, LinkDown, LinkUp
+from tests.net.swarm import LAN, TOPIC, accept, identity, listening, swarm
 
 
 async def test_every_message_reaches_every_subscriber_once(autojump_clock: MockClock) -> None:
@@ -216,6 +219,38 @@ async def test_peer_that_does_not_read_loses_its_link_alone(autojump_clock: Mock
         assert list(a.peers()) == [b.peer_id]
         assert a.drops.stalled_peers == 1
         assert made.witness.disconnections == [(sleeper.peer_id, "does not read")]
+        nursery.cancel_scope.cancel()
+
+
+async def test_new_link_begins_afresh(autojump_clock: MockClock) -> None:
+    """Control frames that waited for room on a link are not sent on the next one, which begins with the topics of then."""
+    async with swarm(1) as made, trio.open_nursery() as nursery, AsyncExitStack() as stack:
+        (a,) = made.peers.values()
+        sleeper = made.network.attach(identity(99))
+        await nursery.start(sleeper.run)
+        made.network.set_conditions(a.peer_id, sleeper.peer_id, LinkConditions(latency_s=50))
+        await sleeper.dial(a.peer_id, a.addresses)
+        for n in range(LANE_FRAMES // 2 + 10):  # two frames each: joined, left
+            async with a.subscribe(f"{TOPIC}/{n}", accept):
+                await trio.sleep(0.001)
+        await stack.enter_async_context(a.subscribe(TOPIC, accept))
+        assert not made.witness.disconnections
+        await sleeper.hang_up(a.peer_id)
+        await trio.sleep(200)
+        made.network.set_conditions(a.peer_id, sleeper.peer_id, LAN)
+        while True:
+            try:
+                sleeper.events.receive_nowait()
+            except trio.WouldBlock:
+                break
+        await sleeper.dial(a.peer_id, a.addresses)
+        await trio.sleep(5)
+        assert isinstance(sleeper.events.receive_nowait(), LinkUp)
+        hello = sleeper.events.receive_nowait()
+        assert isinstance(hello, FrameReceived)
+        assert decode(hello.frame).subscriptions == (Subscription(TOPIC, subscribe=True),)
+        with pytest.raises(trio.WouldBlock):
+            sleeper.events.receive_nowait()
         nursery.cancel_scope.cancel()
 
 

@@ -1,5 +1,6 @@
 """Requests between overlays: answered, refused with a reason, bounded; a handler's bug hurts one request only."""
 
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -9,7 +10,7 @@ from trio.testing import MockClock
 
 from net.overlay import Overlay
 from net.peer import PeerId
-from net.requests import HANDLERS_PER_PEER, RequestRefused
+from net.requests import HANDLERS, HANDLERS_PER_PEER, REFUSALS, RequestRefused
 from net.transport import MAX_REQUEST_BYTES, RequestFailedError
 from tests.net.swarm import Witness, swarm
 
@@ -103,6 +104,39 @@ async def test_one_peer_gets_its_share_of_handlers(autojump_clock: MockClock) ->
             await trio.sleep(1)
             assert len(answered) == HANDLERS_PER_PEER
             assert await asker.request(server.peer_id, ECHO, b"free again", timeout=5) == b"free again"
+
+
+async def test_handlers_are_bounded_over_all_peers(autojump_clock: MockClock) -> None:
+    async with swarm(6, degree=5) as made, trio.open_nursery() as nursery:
+        server, *askers = made.peers.values()
+        outcomes: Counter[str] = Counter()
+
+        async def wait(peer: PeerId, body: bytes) -> bytes:
+            await trio.sleep(10)
+            return body
+
+        async def ask(asker: Overlay) -> None:
+            try:
+                await asker.request(server.peer_id, ECHO, b"", timeout=60)
+                outcomes["answered"] += 1
+            except RequestFailedError as failure:
+                outcomes[str(failure)] += 1
+
+        async with server.serve(ECHO, wait):
+            for _ in range(HANDLERS_PER_PEER):
+                for asker in askers:
+                    nursery.start_soon(ask, asker)
+            await trio.sleep(15)
+        assert outcomes == {"answered": HANDLERS, "busy": len(askers) * HANDLERS_PER_PEER - HANDLERS}
+
+
+async def test_what_is_answered_or_refused_makes_room(autojump_clock: MockClock) -> None:
+    async with asker_and_server() as (asker, server, _):
+        for _ in range(REFUSALS + 1):
+            assert "not served" in str(await fails(asker, server))
+        async with server.serve(ECHO, echo):
+            for n in range(HANDLERS + 1):
+                assert await asker.request(server.peer_id, ECHO, b"%d" % n, timeout=5) == b"%d" % n
 
 
 async def test_leaving_cancels_handlers(autojump_clock: MockClock) -> None:
