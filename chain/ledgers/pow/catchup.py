@@ -229,6 +229,9 @@ class CatchUp:
     def _take_headers(self, download: _Download, known: _Peer, answer: Headers, now_ms: int) -> None:
         """Extend the download's branch. Raises InvalidBlockError, MalformedError."""
         tree, rules = self._replica.tree, self._replica.rules
+        before = download.nodes[-1].work if download.nodes else 0
+        if answer.headers:
+            self._turn_back(download, answer.headers[0].parent)
         for header in answer.headers:
             found = block_id(header)
             parent = download.nodes[-1] if download.nodes else tree.get(header.parent)
@@ -248,21 +251,30 @@ class CatchUp:
                 download.complete = True
                 break
             download.nodes.append(Node(header, found, parent))
-        if len(answer.headers) < MAX_HEADERS or not download.nodes or len(download.nodes) >= _MAX_DOWNLOAD:
+        if before and answer.headers and (not download.nodes or download.nodes[-1].work <= before):
+            raise MalformedError("bad_headers: no more work than before")
+        if len(download.nodes) >= _MAX_DOWNLOAD:
+            download.claimed = 0
+            download.complete = True
+        if len(answer.headers) < MAX_HEADERS or not download.nodes:
             download.complete = True
         if download.complete:
             self._judge_branch(download, known)
 
+    def _turn_back(self, download: _Download, parent: BlockId) -> None:
+        """Drop the headers that the source's chain has left since it gave them."""
+        while download.nodes and download.nodes[-1].id != parent:
+            download.nodes.pop()
+
     def _judge_branch(self, download: _Download, known: _Peer) -> None:
         """All headers are here: are they worth their bodies, and is there a state to start from?"""
         tree = self._replica.tree
-        work = download.nodes[-1].work if download.nodes else 0
+        work = download.nodes[-1].work if download.nodes else tree.head.work
         known.status = None  # it has been used; ask again for a newer one
+        if work < download.claimed:
+            raise MalformedError("false_status: the headers have less work than was claimed")
         if work <= tree.head.work:
-            source_lied = work < download.claimed and tree.head.work < download.claimed
             self._stop()
-            if source_lied:
-                raise MalformedError("false_status: the headers have less work than was claimed")
             return
         deep = len(download.nodes) - self._replica.rules.finality_depth
         for index, node in enumerate(download.nodes[: max(0, deep)]):
@@ -347,17 +359,17 @@ class CatchUp:
         self._download = _Download(source=best[1], claimed=best[0], snapshot=best[2].snapshot)
 
     def _next_headers(self, download: _Download) -> GetHeaders:
-        if download.nodes:
-            return GetHeaders((download.nodes[-1].id,))
+        """Headers after the last one; the source may meanwhile have left some of those before it."""
         tree = self._replica.tree
+        base = download.nodes[0].parent if download.nodes else None
+        branch = download.nodes or tree.above_final()
         locator: list[bytes] = []
-        height, step = tree.head.height, 1
-        while height > tree.final.height:
-            node = tree.at(height)
-            locator += [node.id] if node is not None else []
+        at, step = len(branch) - 1, 1
+        while at >= 0:
+            locator.append(branch[at].id)
             step = step * 2 if len(locator) > 8 else 1
-            height -= step
-        return GetHeaders((*locator, tree.final.id))
+            at -= step
+        return GetHeaders((*locator, *([base.id] if base is not None else []), tree.final.id))
 
     def _hand_over(self, download: _Download, now_ms: int) -> list[CatchUpEffect]:
         """Pass on the bodies that are next, and ask for more."""

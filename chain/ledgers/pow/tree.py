@@ -129,6 +129,10 @@ class Tree:
         """Return the block of the best chain at `height`, if there is one."""
         return self._chain[height] if 0 <= height < len(self._chain) else None
 
+    def above_final(self) -> list[Node]:
+        """Return the best chain's blocks that are not final, lowest first."""
+        return self._chain[self._final + 1 :]
+
     def on_best_chain(self, node: Node) -> bool:
         return self.at(node.height) is node
 
