@@ -19,6 +19,7 @@ from functools import partial
 from typing import cast
 
 import trio
+from libp2p.abc import ISecureConn
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
 from libp2p.custom_types import TProtocol
@@ -33,7 +34,7 @@ from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr  # type: ignore[import-untyped]
 
 from net.libp2p_link import GOSSIP_PROTOCOLS, IDENTIFY_PROTOCOL, PING_PROTOCOL, Link
-from net.libp2p_stream import BufferedTcp, LinkBrokenError, libp2p_errors
+from net.libp2p_stream import BufferedTcp, LinkBrokenError, NoiseRecords, libp2p_errors
 from net.peer import Address, PeerId
 from net.transport import (
     MAX_FRAME_BYTES,
@@ -295,7 +296,8 @@ class Libp2pTransport:
                 if peer == self._peer_id:
                     raise LinkBrokenError("the peer claims our own id")
                 # The upgrader knows no other multiplexer than Yamux.
-                mux = cast("Yamux", await self._upgrader.upgrade_connection(secured, their_id))
+                records = cast("ISecureConn", NoiseRecords(tcp, secured, initiator=outbound))
+                mux = cast("Yamux", await self._upgrader.upgrade_connection(records, their_id))
         except BaseException:
             tcp.close_now()
             raise

@@ -1,8 +1,7 @@
 """One link over one libp2p connection: GossipSub frames both ways, requests both ways, identify and ping.
 
 A link is up when our outgoing `/meshsub` stream is agreed; frames that the peer sent before wait until then. All
-work on the connection happens in tasks of the link, never in a caller's, because a cancelled caller must neither
-break the connection nor wait for a peer that stalls.
+work on the connection happens in tasks of the link, never in a caller's, so that a link which ends takes it all along.
 """
 
 from collections import Counter, deque
@@ -117,7 +116,7 @@ class Link:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
-                    nursery.start_soon(self._close_socket_at_the_end)
+                    nursery.start_soon(self._tcp.pump)
                     nursery.start_soon(self._multiplex)
                     await self._mux.event_started.wait()
                     nursery.start_soon(self._accept, nursery)
@@ -347,13 +346,6 @@ class Link:
         with libp2p_errors("connection"):
             await self._mux.start()
         raise LinkBrokenError("connection closed by peer")
-
-    async def _close_socket_at_the_end(self) -> None:
-        # Writes are shielded (see BufferedTcp), so only closing the socket under them ends a stalled one.
-        try:
-            await trio.sleep_forever()
-        finally:
-            self._tcp.close_now()
 
     def _overrun(self) -> bool:
         buffers = self._mux.stream_buffers

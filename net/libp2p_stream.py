@@ -1,23 +1,36 @@
 """Streams of py-libp2p as the links need them: read big, write whole, negotiate in one round trip.
 
-py-libp2p reads a message's length byte by byte, sends a Yamux window update after every read, and breaks the
-whole connection when a task is cancelled inside a write (the cipher has moved on, the bytes have not). Hence:
-the socket below Noise gets a read buffer and writes that cannot be cut short; a stream credits its window in
-steps of a quarter, after its bytes were consumed, so that a reader that falls behind stalls its sender.
+py-libp2p reads a message's length byte by byte through six layers, sends a Yamux window update after every read, and
+breaks the whole connection when a task is cancelled inside a write (the cipher has moved on, the bytes have not).
+Hence: its Noise handshake and its Yamux stay, but what lies between them and the socket is ours, with a buffer each
+way; and a stream credits its window in steps of a quarter, after its bytes were consumed, so that a reader that
+falls behind stalls its sender.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+import struct
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, cast
 
 import trio
+from libp2p.abc import ISecureConn
 from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.exceptions import ConnectionClosedError
+from libp2p.network.connection.raw_connection import RawConnection
+from libp2p.security.noise.io import MAX_PLAINTEXT_LENGTH
 from libp2p.stream_muxer.exceptions import MuxedStreamEOF
-from libp2p.stream_muxer.yamux.yamux import DEFAULT_WINDOW_SIZE, Yamux, YamuxStream
+from libp2p.stream_muxer.yamux.yamux import DEFAULT_WINDOW_SIZE, TYPE_DATA, YAMUX_HEADER_FORMAT, Yamux, YamuxStream
+
+if TYPE_CHECKING:
+    from libp2p.security.noise.io import NoiseTransportReadWriter
+    from libp2p.security.secure_session import SecureSession
 
 READ_CHUNK = 65_536
 WRITE_CHUNK = 64_000
 """With Yamux' 12-byte header this still fits one Noise message (65,519 bytes)."""
+OUT_BYTES = 1 << 18
+"""Bytes written to a connection and not yet taken by the system, over which writers wait."""
 CREDIT_STEP = DEFAULT_WINDOW_SIZE // 4
 STALL_TIMEOUT = 30.0
 """Seconds a peer may refuse to take any byte before its link is given up."""
@@ -30,18 +43,26 @@ class LinkBrokenError(Exception):
     """The peer, the network or py-libp2p ended a connection or stream; the message is the reason."""
 
 
-@contextmanager
-def libp2p_errors(doing: str) -> Iterator[None]:
+class libp2p_errors:  # noqa: N801 (reads as contextlib's do, whose generators cost too much per frame)
     """Turn whatever py-libp2p raises into LinkBrokenError.
 
     Hostile bytes surface as anything from InvalidTag to UnicodeDecodeError there, so the net is wide; only calls
     into the library belong inside.
     """
-    try:
-        yield
-    except LinkBrokenError:
-        raise
-    except Exception as error:
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        if not isinstance(error, Exception) or isinstance(error, LinkBrokenError):
+            return
         cause: BaseException = error
         while True:  # down to what happened first
             if isinstance(cause, BaseExceptionGroup):
@@ -51,7 +72,7 @@ def libp2p_errors(doing: str) -> Iterator[None]:
             else:
                 break
         detail = str(cause)
-        reason = f"{doing}: {type(cause).__name__}" + (f": {detail}" if detail else "")
+        reason = f"{self._doing}: {type(cause).__name__}" + (f": {detail}" if detail else "")
         raise LinkBrokenError(reason) from error
 
 
@@ -105,16 +126,22 @@ class FrameSplitter:
 
 
 class BufferedTcp(ReadWriteCloser):
-    """A TCP socket below Noise: small reads come from a buffer, a write finishes or the socket is dead.
+    """A TCP socket with a buffer each way: small reads cost no system call, and a write is whole once it is buffered.
 
-    `overrun` is asked before each receive whether the peer has sent more than its windows allow: py-libp2p's
-    Yamux only logs that, and would buffer without bound.
+    `pump` sends what was written, as much as there is in one go; before it runs, `write` sends at once. `overrun` is
+    asked before each receive whether the peer has sent more than its windows allow: py-libp2p's Yamux only logs that,
+    and would buffer without bound.
     """
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
         self._chunk = b""
         self._at = 0
+        self._out = bytearray()
+        self._pumping = False
+        self._sending = False
+        self._filled = trio.Event()
+        self._room = trio.lowlevel.ParkingLot()
         self.overrun: Callable[[], bool] = lambda: False
 
     async def read(self, n: int | None = None) -> bytes:
@@ -137,16 +164,52 @@ class BufferedTcp(ReadWriteCloser):
         return part
 
     async def write(self, data: bytes) -> None:
-        # Shielded: half a Noise message on the wire would break the connection for everyone else who uses it.
-        # Whoever ends the link closes the socket, which wakes us.
-        with trio.move_on_after(STALL_TIMEOUT, shield=True) as scope:
-            try:
-                await self._stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise ConnectionClosedError("connection reset") from error
-        if scope.cancelled_caught:
-            self.close_now()
-            raise ConnectionClosedError(f"peer took no bytes for {STALL_TIMEOUT:.0f} s")
+        """Buffer everything, then wait while the buffer is over its bound; so a cancelled write is still whole."""
+        if not self._pumping:
+            self._out += data
+            await self._flush()
+            return
+        self._out += data if self._out or self._sending else self._send_now(data)
+        if self._out:
+            self._filled.set()
+        while len(self._out) > OUT_BYTES:
+            await self._room.park()
+
+    def _send_now(self, data: bytes) -> bytes:
+        """Give the system what it takes without waiting, which saves a task switch; return the rest."""
+        if os.name == "nt":
+            return data  # a socket is no file there
+        try:
+            return data[os.write(self._stream.socket.fileno(), data) :]
+        except BlockingIOError:
+            return data
+        except OSError as error:
+            raise ConnectionClosedError("connection reset") from error
+
+    async def pump(self) -> None:
+        """Send what `write` buffers, until cancelled. Raises LinkBrokenError."""
+        self._pumping = True
+        with libp2p_errors("connection"):
+            while True:
+                if not self._out:
+                    self._filled = trio.Event()
+                    await self._filled.wait()
+                await self._flush()
+
+    async def _flush(self) -> None:
+        while self._out:
+            data, self._out = self._out, bytearray()
+            self._room.unpark_all()
+            self._sending = True
+            with trio.move_on_after(STALL_TIMEOUT) as scope:
+                try:
+                    await self._stream.send_all(data)
+                except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                    raise ConnectionClosedError("connection reset") from error
+            self._sending = False
+            if scope.cancelled_caught:
+                self.close_now()
+                raise ConnectionClosedError(f"peer took no bytes for {STALL_TIMEOUT:.0f} s")
 
     def close_now(self) -> None:
         self._stream.socket.close()
@@ -161,6 +224,54 @@ class BufferedTcp(ReadWriteCloser):
         except OSError:
             return None
         return str(host), int(port)
+
+
+class NoiseRecords(RawConnection):
+    """What py-libp2p's Noise session does after its handshake, without a task switch per record.
+
+    A record is a 2-byte big-endian length and so many bytes of ciphertext (libp2p noise, "Wire format"). A write is
+    encrypted and buffered before anything else can happen, hence tasks may write at any time without a lock.
+    """
+
+    def __init__(self, tcp: BufferedTcp, session: ISecureConn, *, initiator: bool) -> None:
+        super().__init__(tcp, initiator)
+        # The session of the Noise transport keeps the cipher states here.
+        records = cast("NoiseTransportReadWriter", cast("SecureSession", session).conn)
+        self._encrypt, self._decrypt = records.encrypt, records.decrypt
+        self._tcp = tcp
+        self._cipher = bytearray()
+        self._plain = bytearray()
+
+    async def read(self, n: int | None = None) -> bytes:
+        plain = self._plain
+        while len(plain) < (1 if n is None else n):
+            await self._receive()
+        part = bytes(plain[:n])
+        del plain[: len(part)]
+        return part
+
+    async def _receive(self) -> None:
+        cipher = self._cipher
+        cipher += await self._tcp.read()
+        at = 0
+        while len(cipher) - at >= 2:
+            end = at + 2 + (cipher[at] << 8 | cipher[at + 1])
+            if end > len(cipher):
+                break
+            try:
+                self._plain += self._decrypt(bytes(cipher[at + 2 : end]))
+            except Exception as error:
+                self._tcp.close_now()  # Yamux would log it and read on
+                raise ConnectionClosedError("a record is not authentic") from error
+            at = end
+        del cipher[:at]
+
+    async def write(self, data: bytes) -> None:
+        out = bytearray()
+        for at in range(0, len(data), MAX_PLAINTEXT_LENGTH):
+            record = self._encrypt(data[at : at + MAX_PLAINTEXT_LENGTH])
+            out += len(record).to_bytes(2, "big") + record
+        await self._tcp.write(bytes(out))
 
 
 class Substream:
@@ -222,23 +333,28 @@ class Substream:
         while at < len(data):
             window = await self._open_window()
             part = data[at : at + min(window, WRITE_CHUNK)]
+            # `YamuxStream.write` does this behind three locks, which `NoiseRecords` makes needless.
+            self._stream.send_window -= len(part)
+            header = struct.pack(YAMUX_HEADER_FORMAT, 0, TYPE_DATA, 0, self._stream.stream_id, len(part))
             with libp2p_errors("writing a stream"):
-                await self._stream.write(part)
+                await self._mux.secured_conn.write(header + part)
             at += len(part)
 
     async def _open_window(self) -> int:
         # py-libp2p polls too, every 10 ms, and gives up after 5 s in the middle of a message; it has nothing to wait on.
         stream = self._stream
-        if stream.send_window <= 0:
-            give_up_at, pause = trio.current_time() + STALL_TIMEOUT, 0.0005
-            while stream.send_window <= 0:
-                if stream.send_closed or self._mux.event_shutting_down.is_set():
-                    raise LinkBrokenError("stream closed by peer")
-                if trio.current_time() > give_up_at:
-                    raise LinkBrokenError(f"peer kept its window closed for {STALL_TIMEOUT:.0f} s")
-                await trio.sleep(pause)
-                pause = min(2 * pause, 0.02)
-        return stream.send_window
+        give_up_at, pause = None, 0.0005
+        while True:
+            if stream.send_closed or self._mux.event_shutting_down.is_set():
+                raise LinkBrokenError("stream closed")
+            if stream.send_window > 0:
+                return stream.send_window
+            now = trio.current_time()
+            give_up_at = give_up_at or now + STALL_TIMEOUT
+            if now > give_up_at:
+                raise LinkBrokenError(f"peer kept its window closed for {STALL_TIMEOUT:.0f} s")
+            await trio.sleep(pause)
+            pause = min(2 * pause, 0.02)
 
     async def finish(self) -> None:
         """Say that we send no more; reading goes on."""
