@@ -5,7 +5,8 @@ import pytest
 from chain.codec import block_id, transaction_id
 from chain.errors import StoreError
 from chain.ledger import Save
-from chain.ledgers.pow.ledger import PowConfig, PowLedger
+from chain.ledgers.pow.config import PowConfig
+from chain.ledgers.pow.ledger import PowLedger
 from chain.snapshot import state_chunks
 from tests.chain.pow.founding import GENESIS_MS, account, found, transfer
 

@@ -5,7 +5,7 @@ import pytest
 
 from chain.codec import encode, transaction_id
 from chain.ledger import Jumped
-from chain.ledgers.pow.ledger import PowConfig
+from chain.ledgers.pow.config import PowConfig
 from chain.snapshot import state_chunks, state_of
 from chain.state import Version
 from chain.sync import (

@@ -9,7 +9,6 @@ chain stay in memory (about 1 kB a block), bodies and states only near the head;
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from chain.codec import block_id, encode, transaction_id
 from chain.contracts.accounts import nonce_of
@@ -18,8 +17,9 @@ from chain.genesis import Network
 from chain.keys import check_transaction
 from chain.ledger import Broadcast, Committed, Dropped, Finalised, Jumped, LedgerEffect, Penalise, Reorged, Save
 from chain.ledgers.pow.catchup import CatchUp, Jump
+from chain.ledgers.pow.config import PowConfig, Statistics
 from chain.ledgers.pow.history import History
-from chain.ledgers.pow.mempool import Mempool, MempoolLimits
+from chain.ledgers.pow.mempool import Mempool
 from chain.ledgers.pow.miner import Miner
 from chain.ledgers.pow.replica import Imported, Replica
 from chain.ledgers.pow.rules import HeaderStatus
@@ -33,47 +33,6 @@ from chain.transition import execute
 from chain.values import Account, Block, BlockId, Header, Receipt, Transaction, TxId
 
 _MAX_REHEARSED = 1_024
-
-
-@dataclass(frozen=True, slots=True)
-class PowConfig:
-    """What one replica may choose for itself; all that must be the same everywhere is in `PowRules`."""
-
-    mempool: MempoolLimits = field(default_factory=MempoolLimits)
-    template_refresh_ms: int = 1_000
-    """A miner looks for new transactions at most this often."""
-    kept_blocks: int = 1_024
-    """Bodies of final blocks kept in memory and served to peers that catch up."""
-    snapshot_interval: int = 256
-    """Final blocks between two states that are saved, and served to peers that are far behind."""
-    snapshot_gap: int = 512
-    """A replica that would have to execute more blocks than this takes a state instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """What one replica has seen and done, for people."""
-
-    height: int
-    head: BlockId
-    final_height: int
-    difficulty: int
-    """Of the next block, in expected hashes."""
-    work: int
-    """Expected hashes spent on the best chain."""
-    live_blocks: int
-    """Blocks above the final one, on all branches."""
-    pending: int
-    """Transactions that wait."""
-    mined: int
-    """Blocks found here, since the start."""
-    attempts: int
-    """Nonces tried here, since the start."""
-    reorganisations: int
-    deepest_reorganisation: int
-    """Most blocks that left the best chain at once."""
-    stale: int
-    """Blocks that came too late to be on any branch."""
 
 
 class PowLedger:
