@@ -13,11 +13,12 @@ import msgspec
 from chain.codec import decode, encode
 from chain.errors import MalformedError
 from chain.snapshot import MAX_CHUNK_BYTES
-from chain.values import MAX_BLOCK_BYTES, Block, BlockIdField, Hash, Header, Natural, Value
+from chain.values import MAX_BLOCK_BYTES, Block, BlockIdField, Hash, Header, Natural, Transaction, Value
 
 MAX_LOCATOR = 64
 MAX_HEADERS = 512
 MAX_BLOCKS = 32
+MAX_PENDING = 256
 MAX_SNAPSHOT_CHUNKS = 4_096
 MAX_REQUEST_BYTES = 4_096
 MAX_RESPONSE_BYTES = MAX_BLOCK_BYTES + 64 * 1024
@@ -48,6 +49,10 @@ class GetSnapshot(Value, frozen=True, tag=3):
     chunk: Natural
 
 
+class GetPending(Value, frozen=True, tag=4):
+    """Transactions that wait: gossip forgets, and tells nothing to those who come later."""
+
+
 class Status(Value, frozen=True, tag=0):
     """Answers GetStatus."""
 
@@ -61,6 +66,8 @@ class Status(Value, frozen=True, tag=0):
     snapshot: BlockIdField
     """The final block whose state can be asked for; genesis when there is no other."""
     snapshot_height: Natural
+    pending: Natural
+    """Transactions that wait."""
 
 
 class Headers(Value, frozen=True, tag=1):
@@ -83,8 +90,21 @@ class Snapshot(Value, frozen=True, tag=3):
     data: Annotated[bytes, msgspec.Meta(max_length=MAX_CHUNK_BYTES)]
 
 
-Request = GetStatus | GetHeaders | GetBlocks | GetSnapshot
-Response = Status | Headers | Blocks | Snapshot
+class Pending(Value, frozen=True, tag=4):
+    """Answers GetPending: those that have waited longest, as many as fit."""
+
+    transactions: Annotated[tuple[Transaction, ...], msgspec.Meta(max_length=MAX_PENDING)]
+
+
+Request = GetStatus | GetHeaders | GetBlocks | GetSnapshot | GetPending
+Response = Status | Headers | Blocks | Snapshot | Pending
+_ANSWERS: dict[type[Any], type[Any]] = {
+    GetStatus: Status,
+    GetHeaders: Headers,
+    GetBlocks: Blocks,
+    GetSnapshot: Snapshot,
+    GetPending: Pending,
+}
 
 
 def decode_request(data: bytes) -> Request:
@@ -97,8 +117,7 @@ def decode_response(request: Request, data: bytes) -> Response:
     """Decode an answer to `request`. Raises MalformedError, also when it answers something else."""
     union: Any = Response
     response: Response = decode(union, data, limit=MAX_RESPONSE_BYTES)
-    expected: type[Any] = {GetStatus: Status, GetHeaders: Headers, GetBlocks: Blocks, GetSnapshot: Snapshot}[type(request)]
-    if type(response) is not expected:
+    if type(response) is not _ANSWERS[type(request)]:
         raise MalformedError(f"{type(response).__name__} does not answer {type(request).__name__}")
     return response
 

@@ -12,9 +12,11 @@ from chain.sync import (
     Blocks,
     GetBlocks,
     GetHeaders,
+    GetPending,
     GetSnapshot,
     GetStatus,
     Headers,
+    Pending,
     Snapshot,
     Status,
     decode_request,
@@ -264,3 +266,35 @@ def test_answer__is_bounded_and_strict():
     for noise in (b"", b"\x90", b"\x91\x09", encode_message(GetStatus()) + b"\0", b"\xff" * 5_000):
         with pytest.raises(MalformedError):
             ledger.answer(b"x", noise)
+
+
+def test_join__learns_what_waits():
+    """Gossip tells nothing to those who come later: a new miner mines what was submitted before."""
+    network = found(block_interval_ms=1_000, initial_difficulty=16)
+    world = World(network)
+    world.add(b"\0", rate=0)
+    for nonce in range(3):
+        world.submit(b"\0", transfer(network, 1, nonce))
+    world.run(5_000)
+    miner = world.add(b"\1", rate=10)
+    world.run(30_000)
+    assert [transaction.nonce for transaction in miner.ledger.block(1).transactions] == [0, 1, 2]
+    assert world.nodes[b"\0"].ledger.statistics().pending == 0
+
+
+def test_join__forged_pending_is_penalised():
+    network = found(block_interval_ms=1_000, initial_difficulty=16)
+    world = World(network)
+    liar = world.add(LIAR, rate=0)
+    world.submit(LIAR, transfer(network, 1, 0))
+
+    def forge(request, response):
+        if not isinstance(request, GetPending):
+            return response
+        return Pending(tuple(msgspec.structs.replace(tx, signature=bytes(64)) for tx in response.transactions))
+
+    lying(world, forge)
+    joiner = world.add(JOINER, rate=0)
+    world.run(5_000)
+    assert joiner.penalised == [(liar.name, "bad_signature")]
+    assert joiner.ledger.statistics().pending == 0

@@ -10,7 +10,8 @@ one has one culprit. Bodies come from all peers side by side; a header's root sa
 
 One request is in flight per peer. A peer that fails is left alone for a while, twice as long each time; after a few
 failures in a row of the source the download is given up, and another source is found. A provable lie is penalised, and
-the peer is not asked again until it comes up anew.
+the peer is not asked again until it comes up anew. Now and then some peer is asked where it is, and if it is no further
+than we are, for the transactions that wait there.
 """
 
 from dataclasses import dataclass, field
@@ -31,9 +32,11 @@ from chain.sync import (
     Blocks,
     GetBlocks,
     GetHeaders,
+    GetPending,
     GetSnapshot,
     GetStatus,
     Headers,
+    Pending,
     Request,
     Response,
     Snapshot,
@@ -41,7 +44,7 @@ from chain.sync import (
     decode_response,
     encode_message,
 )
-from chain.values import Block, BlockId
+from chain.values import Block, BlockId, Transaction
 
 _MAX_PEERS = 256
 _MAX_DOWNLOAD = 1 << 20
@@ -107,6 +110,7 @@ class CatchUp:
         self._download: _Download | None = None
         self._jump: Jump | None = None
         self._blocks: list[Block] = []
+        self._transactions: list[Transaction] = []
         self._next_poll_ms: int | None = None
         self._polled = b""
         self._seen_ms = 0
@@ -194,6 +198,11 @@ class CatchUp:
         blocks, self._blocks = self._blocks, []
         return blocks
 
+    def take_transactions(self) -> list[Transaction]:
+        """Hand over transactions that wait elsewhere, once; of the answer that just came."""
+        transactions, self._transactions = self._transactions, []
+        return transactions
+
     def refuse(self, reason: str) -> list[CatchUpEffect]:
         """A block that was handed over is invalid: its headers came from the source, which vouched for it."""
         return self._punish(self.source, reason) if self.source is not None else []
@@ -206,7 +215,10 @@ class CatchUp:
 
     def _take(self, peer: bytes, known: _Peer, asked: Request, answer: Response, now_ms: int) -> list[CatchUpEffect]:
         if isinstance(answer, Status):
-            return self._take_status(peer, known, answer)
+            return self._take_status(peer, known, answer, now_ms)
+        if isinstance(answer, Pending):
+            self._transactions.extend(answer.transactions)
+            return []
         if isinstance(answer, Blocks) and isinstance(asked, GetBlocks):
             return self._take_bodies(peer, known, asked, answer)
         download = self._download
@@ -220,10 +232,12 @@ class CatchUp:
                 return [self._ask(peer, GetStatus(), now_ms)]
         return []
 
-    def _take_status(self, peer: bytes, known: _Peer, status: Status) -> list[CatchUpEffect]:
+    def _take_status(self, peer: bytes, known: _Peer, status: Status, now_ms: int) -> list[CatchUpEffect]:
         if status.chain != self._replica.network.id:
             return self._punish(peer, "wrong_chain: of another network")
         known.status = status
+        if status.pending and status.work <= self._replica.tree.head.work:
+            return [self._ask(peer, GetPending(), now_ms)]
         return []
 
     def _take_headers(self, download: _Download, known: _Peer, answer: Headers, now_ms: int) -> None:

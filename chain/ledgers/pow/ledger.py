@@ -63,7 +63,7 @@ class PowLedger:
             else None
         )
         self._rehearsed: dict[Account, tuple[int, WorldState]] = {}
-        self._server = Server(self._tree, self._history)
+        self._server = Server(self._tree, self._history, self._mempool)
         self._catchup = CatchUp(self._replica, self._config.snapshot_gap)
         self._reorganisations = 0
         self._deepest = 0
@@ -340,7 +340,15 @@ class PowLedger:
         return encode_message(self._server.answer(decode_request(request)))
 
     def answered(self, peer: bytes, request: bytes, response: bytes | None, now_ms: int) -> Sequence[LedgerEffect]:
-        return [*self._catchup.answered(peer, request, response, now_ms), *self._catch_up(now_ms)]
+        effects: list[LedgerEffect] = [*self._catchup.answered(peer, request, response, now_ms)]
+        for transaction in self._catchup.take_transactions():
+            try:
+                self.receive_transaction(transaction, now_ms)
+            except Refused as refusal:
+                if refusal.reason in ("wrong_chain", "bad_signature"):
+                    effects.append(Penalise(peer, refusal.reason))
+                    break
+        return effects + self._catch_up(now_ms)
 
     def _catch_up(self, now_ms: int) -> list[LedgerEffect]:
         """Take in what the download handed over, and let it go on."""

@@ -2,23 +2,27 @@
 
 from chain.codec import encode
 from chain.ledgers.pow.history import History
+from chain.ledgers.pow.mempool import Mempool
 from chain.ledgers.pow.tree import Node, Tree
 from chain.snapshot import state_chunks
 from chain.sync import (
     MAX_HEADERS,
+    MAX_PENDING,
     MAX_RESPONSE_BYTES,
     Blocks,
     GetBlocks,
     GetHeaders,
+    GetPending,
     GetSnapshot,
     GetStatus,
     Headers,
+    Pending,
     Request,
     Response,
     Snapshot,
     Status,
 )
-from chain.values import MAX_INT, Block, BlockId
+from chain.values import MAX_INT, Block, BlockId, Transaction
 
 _SERVED = 2
 """States kept for those who are at it: the last one and the one before."""
@@ -28,9 +32,10 @@ _ROOM = MAX_RESPONSE_BYTES - 64
 class Server:
     """Serves a tree, its bodies, and the states of some final blocks."""
 
-    def __init__(self, tree: Tree, history: History) -> None:
+    def __init__(self, tree: Tree, history: History, mempool: Mempool) -> None:
         self._tree = tree
         self._history = history
+        self._mempool = mempool
         self._snapshots = [tree.final]
         self._chunks: dict[BlockId, list[bytes]] = {}
 
@@ -58,6 +63,8 @@ class Server:
             return self._headers(request)
         if isinstance(request, GetBlocks):
             return self._blocks(request)
+        if isinstance(request, GetPending):
+            return self._pending()
         return self._snapshot(request)
 
     def _status(self) -> Status:
@@ -71,6 +78,7 @@ class Server:
             final_height=self._tree.final.height,
             snapshot=self.last_snapshot.id,
             snapshot_height=self.last_snapshot.height,
+            pending=len(self._mempool),
         )
 
     def _headers(self, request: GetHeaders) -> Headers:
@@ -96,6 +104,16 @@ class Server:
                 break
             blocks.append(body[0])
         return Blocks(tuple(blocks))
+
+    def _pending(self) -> Pending:
+        transactions: list[Transaction] = []
+        room = _ROOM
+        for transaction in self._mempool.first(MAX_PENDING):
+            room -= len(encode(transaction))
+            if room < 0:
+                break
+            transactions.append(transaction)
+        return Pending(tuple(transactions))
 
     def _snapshot(self, request: GetSnapshot) -> Snapshot:
         node = next((node for node in self._snapshots if node.id == request.block), None)

@@ -58,12 +58,14 @@ class Node:
     def child_difficulty(self, rules: PowRules) -> int:
         """Difficulty that a child of this block must have."""
         if not self._difficulty:
-            times, difficulties = [], []
-            for node in self.back():
-                times.append(node.header.time_ms)
-                if node.parent is None or len(times) > rules.retarget_window:
-                    break
+            # The innermost loop of catching up: no generator here.
+            node, left = self, rules.retarget_window
+            times, difficulties = [node.header.time_ms], []
+            while left and node.parent is not None:
                 difficulties.append(node.header.difficulty)
+                node = node.parent
+                times.append(node.header.time_ms)
+                left -= 1
             times.reverse()
             difficulties.reverse()
             self._difficulty = next_difficulty(
@@ -193,18 +195,18 @@ class Tree:
             return ()
         final = tuple(self._chain[self._final + 1 : height + 1])
         self._final = height
-        # Insertion order puts parents first, so one pass finds all that hangs on a forgotten block.
+        for node in final:
+            del self._live[node.id]
+        if len(self._live) > self.head.height - height:
+            self._forget_lost_branches()
+        return final
+
+    def _forget_lost_branches(self) -> None:
+        """Forget what does not lead on from the final block; insertion order puts parents first, so one pass does."""
         live: dict[BlockId, Node] = {}
         for block_id, node in self._live.items():
-            if self.on_best_chain(node):
-                if node.height > height:
-                    live[block_id] = node
-            elif node.height > height and node.parent is not None and self._kept(node.parent, live):
+            if node.parent is self.final or (node.parent is not None and node.parent.id in live):
                 live[block_id] = node
             else:
                 del self._nodes[block_id]
         self._live = live
-        return final
-
-    def _kept(self, node: Node, live: dict[BlockId, Node]) -> bool:
-        return node is self.final or node.id in live

@@ -11,6 +11,7 @@ from chain.ledger import Broadcast, Committed, Dropped, Finalised, Reorged, Save
 from chain.ledgers.pow.config import PowConfig
 from chain.ledgers.pow.ledger import PowLedger
 from chain.ledgers.pow.mempool import MempoolLimits
+from chain.ledgers.pow.rules import HeaderStatus
 from chain.store import MemoryStore
 from tests.chain.pow.founding import GENESIS_MS, account, found, transfer
 
@@ -243,3 +244,42 @@ def test_old_bodies_are_let_go_and_found_in_the_archive():
     assert forgetful.block(1) is None and forgetful.receipt(transaction_id(payment)) is None
     assert forgetful.header(1).height == 1
     assert [forgetful.block(height) is not None for height in (11, 12, 20)] == [False, True, True]
+
+
+@pytest.mark.parametrize("depth", [1, 5, 6, 7])
+def test_reorganisation_reaches_down_to_the_final_block_and_no_further(depth):
+    """With `finality_depth` 6, six blocks can be undone by a heavier branch, seven by none."""
+    network = found(initial_difficulty=2)
+    ours, theirs = PowLedger(network, producer=account(11)), PowLedger(network, producer=account(12))
+    _, now = mine_blocks(ours, 10 - depth, GENESIS_MS)
+    for height in range(1, 11 - depth):
+        theirs.receive_block(b"x", ours.block(height), now)
+    mine_blocks(ours, depth, now)
+    _, now = mine_blocks(theirs, depth + 5, now)
+    assert (ours.head.height, ours.final.height) == (10, 4)
+    assert theirs.statistics().work > ours.statistics().work
+    final = ours.header(4)
+    effects = []
+    for height in range(11 - depth, theirs.head.height + 1):
+        effects += ours.receive_block(b"x", theirs.block(height), now)
+    if depth <= 6:
+        assert ours.head == theirs.head
+        assert ours.statistics().deepest_reorganisation >= depth
+    else:
+        assert ours.head.height == 10 and not of(Reorged, effects)
+    assert ours.header(4) == final
+
+
+def test_branches_that_lost_are_forgotten():
+    """The tree holds what is above the final block and leads on from it, nothing else."""
+    network = found(initial_difficulty=2)
+    ours, theirs = PowLedger(network, producer=account(11)), PowLedger(network, producer=account(12))
+    mine_blocks(ours, 4, GENESIS_MS)
+    _, now = mine_blocks(theirs, 3, GENESIS_MS)
+    for height in range(1, 4):
+        ours.receive_block(b"x", theirs.block(height), now)
+    assert ours.statistics().live_blocks == 7
+    _, now = mine_blocks(ours, 3, now)
+    assert (ours.final.height, ours.statistics().live_blocks) == (1, 6)
+    child = theirs.block(3).header
+    assert ours.check_header(child, now) is HeaderStatus.UNKNOWN_PARENT
