@@ -31,6 +31,7 @@ from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.stream_muxer.yamux.yamux import Yamux
 from libp2p.transport.upgrader import TransportUpgrader
+from libp2p.utils.address_validation import expand_wildcard_address
 from multiaddr import Multiaddr  # type: ignore[import-untyped]
 
 from net.libp2p_link import GOSSIP_PROTOCOLS, IDENTIFY_PROTOCOL, PING_PROTOCOL, Link
@@ -138,7 +139,7 @@ class Libp2pTransport:
         try:
             for host, port in self._listen:
                 listeners += await trio.open_tcp_listeners(port, host=host)
-            self._addresses = tuple(_multiaddress(listener) for listener in listeners)
+            self._addresses = tuple(address for listener in listeners for address in _dialable(listener))
             self._identity = self._identify()
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -352,6 +353,8 @@ def _check_frame(frame: bytes) -> None:
         raise FrameTooLargeError(f"a frame of {len(frame)} bytes exceeds {MAX_FRAME_BYTES}")
 
 
-def _multiaddress(listener: trio.SocketListener) -> Address:
+def _dialable(listener: trio.SocketListener) -> list[Address]:
+    """Name what a socket listens on, a wildcard by each interface's address."""
     host, port = listener.socket.getsockname()[:2]
-    return Address(f"/ip{6 if ':' in host else 4}/{host}/tcp/{port}")
+    address = Multiaddr(f"/ip{6 if ':' in host else 4}/{host}/tcp/{port}")
+    return sorted(Address(str(each)) for each in expand_wildcard_address(address))

@@ -1,5 +1,6 @@
 """The libp2p transport over real TCP on loopback: what it owes its owner whatever the peer does."""
 
+import errno
 import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -146,6 +147,34 @@ async def test_peer_id_is_that_of_the_seeds_public_key() -> None:
     assert bytes(ID.from_pubkey(create_new_key_pair(seed(7)).public_key).to_bytes()) == PeerId.from_public_key(
         public_key
     )
+
+
+async def test_wildcard_address_stands_for_those_of_the_interfaces() -> None:
+    async with trio.open_nursery() as nursery:
+        everywhere, _ = await start(nursery, 1, (Address("/ip4/0.0.0.0/tcp/0"),))
+        local, _ = await start(nursery, 2)
+        hosts = [parse_address(address)[0] for address in everywhere.addresses]
+        assert hosts
+        assert "0.0.0.0" not in hosts
+        with trio.fail_after(PATIENCE):
+            await local.dial(everywhere.peer_id, everywhere.addresses)
+        nursery.cancel_scope.cancel()
+
+
+async def test_runs_once() -> None:
+    transport = Libp2pTransport(seed(1))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(transport.run)
+        with pytest.raises(RuntimeError, match="make another"):
+            await transport.run()
+        assert (await _tries_to_listen(transport.addresses[0])).errno == errno.EADDRINUSE
+        nursery.cancel_scope.cancel()
+
+
+async def _tries_to_listen(address: Address) -> OSError:
+    with pytest.raises(OSError, match=r".") as failure:
+        await Libp2pTransport(seed(2), listen=[address]).run()
+    return failure.value
 
 
 def test_bootstrap_address_splits_into_peer_and_address() -> None:
