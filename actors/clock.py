@@ -25,6 +25,10 @@ class Clock:
         """The actor's time in milliseconds."""
         return self._epoch_ms + self.skew_ms + round((trio.current_time() - self._origin) * 1000)
 
+    def now_s(self) -> float:
+        """The same in seconds and unrounded: message numbers that are made of it stay new after a restart."""
+        return (self._epoch_ms + self.skew_ms) / 1000 + trio.current_time() - self._origin
+
     async def sleep_until_ms(self, when_ms: int) -> None:
         """Sleep until `now_ms()` is at least `when_ms`; checkpoints also when that is past."""
         await trio.sleep(max(0.0, (when_ms - self.now_ms()) / 1000))

@@ -47,6 +47,9 @@ class _Observer:
     def penalised(self, peer: PeerId, reason: str, now: float) -> None:  # noqa: ARG002
         self._world.journal.record(self._name, "penalised", peer=str(peer)[-8:], reason=reason)
 
+    def disconnected(self, peer: PeerId, reason: str, now: float) -> None:  # noqa: ARG002
+        self._world.journal.record(self._name, "disconnected", peer=str(peer)[-8:], reason=reason)
+
     def failed(self, where: str, error: Exception, now: float) -> None:  # noqa: ARG002
         self._world.fail(self._name, f"{where}: {type(error).__name__}: {error}")
 
@@ -59,6 +62,7 @@ def open_overlay(world: World, name: str, identity: Identity, transport: Transpo
         verify=verify_once,
         config=world.gossip,
         rng=world.rng(name, "gossip"),
+        clock=world.clock.now_s,
         observer=_Observer(world, name, identity.peer_id),
     )
     world.meter.watch(overlay.router.counters)

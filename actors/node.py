@@ -54,6 +54,12 @@ EVENT_BUFFER = 1_024
 class Witness(Protocol):
     """Told of the chain's progress on one node, synchronously; for interfaces, not for the protocol."""
 
+    def begin(self, node: "FullNode") -> None:
+        """The node is about to run, with what its store had."""
+
+    def jumped(self, node: "FullNode") -> None:
+        """The node took over a later state, and never had the blocks before it."""
+
     def committed(self, node: "FullNode", found: FoundBlock) -> None:
         """A block joined the best chain, or became final."""
 
@@ -94,6 +100,8 @@ class FullNode:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; started() when gossip and requests are served."""
         topics = self.world.topics
+        for witness in self.witnesses:
+            witness.begin(self)
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             await nursery.start(self.overlay.run)
@@ -233,6 +241,8 @@ class FullNode:
                 journal.record(self.name, "reorg", depth=len(blocks), height=blocks[-1].header.height)
             case Jumped(header):
                 journal.record(self.name, "jumped", height=header.height)
+                for witness in self.witnesses:
+                    witness.jumped(self)
                 self._wake_waiters()
             case Dropped(transaction, reason):
                 journal.record(self.name, "dropped", tx=transaction_id(transaction).hex()[:16], reason=reason)

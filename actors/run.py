@@ -1,14 +1,15 @@
-"""Run a population in real or in virtual time, from a scenario to a report."""
+"""Run a population in real or in virtual time, from a plan to a report."""
 
-
+import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
+import msgspec
 import trio
 
 from actors.clock import SIMULATION_EPOCH_MS, Clock, wall_clock_ms
@@ -22,39 +23,54 @@ from actors.sensing.reports_file import ReportFile, read
 from actors.swarm import Swarm
 from actors.virtual_time import run_virtual
 from actors.world import World
-from chain.genesis import Network
+from chain.codec import decode, encode
+from chain.errors import MalformedError, StoreError
+from chain.genesis import Genesis, Network
 from chain.store import MemoryStore, Store
 from net.composite import MEMORY, TCP, CompositeTransport, Part
 from net.gossip.config import GossipConfig
 from net.memory import LinkConditions, MemoryNetwork
-from net.peer import Address
+from net.peer import Address, PeerId
 from net.transport import Transport
 
 DEFAULT_SIMULATION_S = 600.0
 LOOPBACK = Address("/ip4/127.0.0.1/tcp/0")
 QUANTUM_S = 0.001
 """Arrivals in virtual time are rounded up to this, so that frames that arrive together wake their reader once."""
+GENESIS_FILE = "genesis.msgpack"
+MAX_GENESIS_BYTES = 1 << 20
 
-Progress = Callable[[Swarm], None]
+Serve = Callable[..., Awaitable[None]]
+"""``serve(swarm, *, task_status)``: lives beside a run until cancelled; started() when it serves."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What to run. `seconds` None: until cancelled, or ten virtual minutes."""
+    """What to run. `seconds` None: until interrupted, or ten virtual minutes."""
 
     scenario: Scenario
-    kind: Literal["swarm", "simulate"]
+    kind: Literal["swarm", "simulate", "node"]
     seconds: float | None = None
     reports: ReportFile | None = None
     data: Path | None = None
     """Where ledger nodes keep their stores; None: in memory."""
     journal: Path | None = None
-    doors: bool = True
-    """Whether MEC nodes of a memory swarm listen on TCP too, so that other processes can join."""
+    doors: Sequence[Address] = (LOOPBACK,)
+    """Where the MEC nodes of a memory swarm listen, so that other processes can join; libp2p actors listen there."""
+    join: "Joining | None" = None
     on_start: Callable[[Swarm], None] = field(default=lambda _: None)
-    on_progress: Progress = field(default=lambda _: None)
+    on_progress: Callable[[Swarm], None] = field(default=lambda _: None)
     on_error: Callable[[str], None] = field(default=lambda _: None)
     progress_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """A network that exists already: its genesis, who of ours joins, and whom to dial first."""
+
+    genesis: Genesis
+    members: tuple[Member, ...]
+    bootstrap: tuple[tuple[PeerId, tuple[Address, ...]], ...]
 
 
 def load_reports(path: Path, scenario: Scenario) -> tuple[ReportFile, Scenario]:
@@ -62,26 +78,18 @@ def load_reports(path: Path, scenario: Scenario) -> tuple[ReportFile, Scenario]:
 
     Raises ScenarioError.
     """
-    import msgspec  # noqa: PLC0415
-
-    reports = read(
-        path, categories=scenario.reports.categories, types=scenario.spatial.types, place=scenario.place
-    )
+    reports = read(path, categories=scenario.reports.categories, types=scenario.spatial.types, place=scenario.place)
     return reports, msgspec.structs.replace(scenario, place=reports.place)
 
 
-def run_plan(plan: RunPlan, serve: "Serve | None" = None) -> dict[str, Any]:
-    """Run a plan to its end and return its report. Blocks; makes its own event loop.
+def run_plan(plan: RunPlan, serve: Serve | None = None) -> dict[str, Any]:
+    """Run a plan to its end, or until SIGINT or SIGTERM, and return its report. Makes its own event loop.
 
-    `serve` runs beside a swarm in real time (a web page, say) and is cancelled with it. Raises ScenarioError.
+    `serve` runs beside it in real time. Raises ScenarioError and StoreError, perhaps in an ExceptionGroup.
     """
     if plan.kind == "simulate":
         return run_virtual(_run, plan, None, seed=plan.scenario.seed)
-    return trio.run(_run, plan, serve, strict_exception_groups=True)
-
-
-Serve = Callable[[Swarm], Any]
-"""An async function that lives until cancelled."""
+    return trio.run(_run, plan, serve)
 
 
 async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
@@ -91,9 +99,9 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
     started_ms = clock.now_ms()
     scenario = plan.scenario
     city = build_city(scenario, plan.reports)
-    members = build_members(scenario, city)
-    genesis = found(scenario, city, members, started_ms)
-    seconds = plan.seconds or scenario.duration_s or (DEFAULT_SIMULATION_S if virtual else None)
+    members = plan.join.members if plan.join else build_members(scenario, city)
+    genesis = plan.join.genesis if plan.join else _genesis(plan, city, members, started_ms)
+    seconds = plan.seconds or scenario.duration_s or (DEFAULT_SIMULATION_S if virtual else float("inf"))
     with Journal(clock.now_ms, started_ms, plan.journal) as journal:
         world = World(
             scenario=scenario,
@@ -108,32 +116,35 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
             started_ms=started_ms,
             on_error=plan.on_error,
         )
-        transports = _Transports(world, virtual=virtual, doors=plan.doors)
-        stores = _Stores(world, plan.data)
-        swarm = Swarm(world, members, transports.make, stores.open, _dealer(plan, city))
+        bootstrap = plan.join.bootstrap if plan.join else ()
+        world.addresses.update(bootstrap)
+        transports = _Transports(world, plan)
+        swarm = Swarm(
+            world,
+            plan.kind,
+            members,
+            transports.make,
+            _Stores(world, plan.data).open,
+            _dealer(plan, city),
+            known=[peer for peer, _ in bootstrap],
+        )
         try:
-            with trio.move_on_after(seconds if seconds is not None else float("inf")):
+            with trio.move_on_after(seconds):
                 async with trio.open_nursery() as nursery:
                     if not virtual:
-                        nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
+                        await nursery.start(_stop_on_signal, nursery.cancel_scope)
+                    if serve is not None:
+                        await nursery.start(serve, swarm)
                     if transports.memory is not None:
                         await nursery.start(transports.memory.run)
                     await nursery.start(swarm.run)
                     plan.on_start(swarm)
-                    if serve is not None:
-                        nursery.start_soon(serve, swarm)
                     while True:
                         await trio.sleep(plan.progress_s)
                         plan.on_progress(swarm)
             return report(
-                world,
-                plan.kind,
-                len(members),
-                swarm.full_nodes,
-                swarm.tally,
-                duplicates_refused=swarm.refusals["duplicate_report"],
+                swarm,
                 rows_refused=len(plan.reports.refused) if plan.reports else 0,
-                virtual_s=(clock.now_ms() - started_ms) / 1000,
                 wall_s=time.perf_counter() - wall,
                 cpu_s=time.process_time() - cpu,
             )
@@ -141,14 +152,37 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
             swarm.close()
 
 
-async def _stop_on_signal(scope: trio.CancelScope) -> None:
-    """End the run in order on the first interrupt; the next one ends the process on the spot."""
-    import signal  # noqa: PLC0415
-
+async def _stop_on_signal(
+    scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """End the run in order on the first interrupt; after that, another one ends the process on the spot."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
         async for _ in signals:
             scope.cancel()
             return
+
+
+def _genesis(plan: RunPlan, city: City, members: Sequence[Member], now_ms: int) -> Genesis:
+    """A new network, or the one that the data directory is of. Raises ScenarioError when that had other rules."""
+    if plan.data is None:
+        return found(plan.scenario, city, members, now_ms)
+    path = plan.data / GENESIS_FILE
+    try:
+        saved = decode(Genesis, path.read_bytes(), limit=MAX_GENESIS_BYTES)
+    except FileNotFoundError:
+        saved = None
+    except (OSError, MalformedError) as error:
+        msg = f"{path}: {error}"
+        raise StoreError(msg) from None
+    genesis = found(plan.scenario, city, members, saved.time_ms if saved else now_ms)
+    if saved is None:
+        plan.data.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(genesis))
+    elif saved != genesis:
+        msg = f"{plan.data} holds network {saved.network}, founded with another scenario; choose another --data"
+        raise ScenarioError(msg)
+    return genesis
 
 
 def _dealer(plan: RunPlan, city: City) -> Callable[[int, int], Iterator[Incident]]:
@@ -159,8 +193,7 @@ def _dealer(plan: RunPlan, city: City) -> Callable[[int, int], Iterator[Incident
             return islice(replay(rows.reports, scenario.reports), place, None, of)
         rng = Random(f"{scenario.seed}/incidents/{place}")  # noqa: S311 - reproducible on purpose
         types = tuple(sorted(scenario.spatial.types))
-        requester = scenario.population.requester
-        return generate(city, scenario.reports.per_minute / of, types, requester.false_share, rng)
+        return generate(city, scenario.reports.per_minute / of, types, scenario.population.requester.false_share, rng)
 
     return deal
 
@@ -168,12 +201,12 @@ def _dealer(plan: RunPlan, city: City) -> Callable[[int, int], Iterator[Incident
 class _Transports:
     """Makes each actor's transport, as the scenario's network says."""
 
-    def __init__(self, world: World, *, virtual: bool, doors: bool) -> None:
-        config = world.scenario.network
+    def __init__(self, world: World, plan: RunPlan) -> None:
+        config, virtual = world.scenario.network, plan.kind == "simulate"
         if virtual and config.kind == "libp2p":
             msg = "network.kind: libp2p needs real time; simulate runs over memory"
             raise ScenarioError(msg)
-        self._doors = doors and not virtual
+        self._doors = () if virtual else tuple(plan.doors)
         self.memory: MemoryNetwork | None = None
         if config.kind == "memory":
             conditions = LinkConditions(
@@ -192,12 +225,11 @@ class _Transports:
             return CompositeTransport([Part(attached, MEMORY), Part(self._libp2p(member), TCP)])
         return attached
 
-    @staticmethod
-    def _libp2p(member: Member) -> Transport:
+    def _libp2p(self, member: Member) -> Transport:
         # Importing libp2p costs 1.2 s, which only runs that use it should pay.
         from net.libp2p_host import Libp2pTransport  # noqa: PLC0415
 
-        return Libp2pTransport(member.identity.secret, listen=[LOOPBACK])
+        return Libp2pTransport(member.identity.secret, listen=self._doors)
 
 
 class _Stores:
@@ -210,7 +242,7 @@ class _Stores:
         """Raises StoreError."""
         if self._data is None:
             return MemoryStore()
-        from chain.sqlite_store import SqliteStore  # noqa: PLC0415
+        from chain.sqlite_store import SqliteStore  # noqa: PLC0415 - not for runs in memory
 
         self._data.mkdir(parents=True, exist_ok=True)
         return SqliteStore(
@@ -218,6 +250,3 @@ class _Stores:
             self._world.network.id,
             durability=self._world.scenario.ledger.durability,
         )
-
-
-

@@ -11,15 +11,16 @@ from actors.facility import Facility
 from actors.light_node import LightNode
 from actors.mec import MecNode
 from actors.miner import Miner
-from actors.node import FullNode
-from actors.outcome import Tally
+from actors.node import FullNode, Witness
 from actors.population import LEDGER_ROLES, Member
 from actors.requester import Requester
 from actors.sensing.city import Incident
+from actors.tally import Tally
 from actors.worker import Worker
 from actors.world import World
 from chain.ledgers.pow.ledger import PowLedger
 from chain.store import Store
+from net.peer import PeerId
 from net.transport import Transport
 
 FIRST_RESTART_S = 1.0
@@ -36,25 +37,31 @@ DealIncidents = Callable[[int, int], Iterator[Incident]]
 class Swarm:
     """All actors of one process. `run` lives until cancelled; what an actor raises is noted and the actor restarted.
 
-    `incidents(i, n)` is what the i-th of n requesters will report.
+    `incidents(i, n)` is what the i-th of n requesters will report; `known` are ledger nodes of other processes, whose
+    addresses are in `world.addresses`.
     """
 
     def __init__(
         self,
         world: World,
+        kind: Literal["swarm", "simulate", "node"],
         members: Sequence[Member],
         make_transport: MakeTransport,
         open_store: OpenStore,
         incidents: DealIncidents,
+        known: Sequence[PeerId] = (),
     ) -> None:
         self.world = world
+        self.kind = kind
         self.members = tuple(members)
         self.actors: dict[str, Actor] = {}
         self.states: dict[str, State] = {member.name: "starting" for member in members}
         self.restarts: Counter[str] = Counter()
         self.tally = Tally(world)
+        self._witnesses: list[Witness] = [self.tally]
         self.refusals: Counter[str] = Counter()
         """Reasons for which requesters' reports were refused."""
+        self._known = tuple(known)
         self._make_transport = make_transport
         self._stores: dict[str, Store] = {}
         self._open_store = open_store
@@ -68,6 +75,12 @@ class Swarm:
     def full_nodes(self) -> Sequence[FullNode]:
         """The ledger nodes that have been started, in order of members."""
         return [a.node for m in self.members if (a := self.actors.get(m.name)) and isinstance(a.node, FullNode)]
+
+    def watch(self, witness: Witness) -> None:
+        """Have every ledger node of the swarm tell `witness` of its blocks."""
+        self._witnesses.append(witness)
+        for node in self.full_nodes:
+            node.witnesses.append(witness)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start ledger nodes one after the other, then everybody else at once; started() when all are up."""
@@ -141,20 +154,22 @@ class Swarm:
         core = PowLedger(self.world.network, producer=producer, loaded=store.load(), archive=store)
         others = [m for m in self.members if m.role in LEDGER_ROLES and m is not member]
         known = [m.identity.peer_id for m in others if m.identity.peer_id in self.world.addresses]
+        known += self._known
         node = FullNode(self.world, member.name, member.identity, transport, core, store, known)
-        node.witnesses.append(self.tally)
+        node.witnesses += self._witnesses
         return node
 
     def _light_node(self, member: Member, transport: Transport) -> LightNode:
         rng = self.world.rng(member.name, "peers")
         gateways = [m for m in self.members if m.role == "mec"] or [m for m in self.members if m.role in LEDGER_ROLES]
         others = [m for m in self.members if m.role not in LEDGER_ROLES and m.name in self.actors]
+        spares = [m.identity.peer_id for m in rng.sample(gateways, min(SPARES, len(gateways)))]
         return LightNode(
             self.world,
             member.name,
             member.identity,
             transport,
-            spares=[m.identity.peer_id for m in rng.sample(gateways, min(SPARES, len(gateways)))],
+            spares=[*spares, *self._known],
             neighbours=[m.identity.peer_id for m in rng.sample(others, min(NEIGHBOURS, len(others)))],
         )
 

@@ -83,8 +83,6 @@ class Worker:
         self.tasks: OrderedDict[TxId, Task] = OrderedDict()
         self.notices: OrderedDict[bytes, Notice] = OrderedDict()
         """The latest news of each report around, newest last."""
-        self.on_task = trio.Event()
-        """Set and replaced whenever a task changes."""
         self._config = config
         self._walk = RandomWaypoint(
             home, roam_m=config.roam_m, speed_m_s=config.speed_m_s, rng=self.world.rng(self.name, "walk")
@@ -192,8 +190,8 @@ class Worker:
         assert self._nursery is not None  # noqa: S101 - requests are served inside run()
         task = Task(ballot, self.where().distance_m(Point.from_e7(ballot.lat_e7, ballot.lon_e7)))
         self.tasks[report] = task
+        self.world.journal.record(self.name, "ballot", report=report.hex()[:16])
         self._nursery.start_soon(self._vote, report, task)
-        self._changed()
         await trio.lowlevel.checkpoint()
         return b""
 
@@ -211,7 +209,6 @@ class Worker:
             raise Refused(reason, "the vote is on its way already and cannot be changed")
         task.choice, task.decided_by = confirm, "human"
         task.decided.set()
-        self._changed()
 
     async def _vote(self, report: TxId, task: Task) -> None:
         ballot, clock = task.ballot, self.world.clock
@@ -230,11 +227,11 @@ class Worker:
             return
         salt = self._salt(report)
         task.stage = "committed"
-        self._changed()
         commitment = commit_ballot(report, self.identity.account, task.choice, salt)
         if not await self._send(report, "vote", ballot.vote_until_ms, commitment, ballot.ticket):
             self._finish(report, task, "missed", "vote")
             return
+        self.world.journal.record(self.name, "voted", report=report.hex()[:16])
         await clock.sleep_until_ms(ballot.vote_until_ms + REVEAL_MARGIN_MS)
         if not await self._send(report, "reveal", ballot.reveal_until_ms, task.choice, salt):
             self._finish(report, task, "missed", "reveal")
@@ -270,8 +267,3 @@ class Worker:
         task.stage = stage
         fields = {"confirm": task.choice, "by": task.decided_by} if stage == "revealed" else {"why": why}
         self.world.journal.record(self.name, stage, report=report.hex()[:16], **fields)
-        self._changed()
-
-    def _changed(self) -> None:
-        self.on_task.set()
-        self.on_task = trio.Event()

@@ -1,0 +1,472 @@
+"""A swarm behind the user interface's seam: implements `actors.control.Control` over the actors of a process."""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import trio
+
+from actors.actor import Actor
+from actors.control import (
+    ActorSnapshot,
+    ActorSummary,
+    BallotView,
+    BlockSummary,
+    BlockView,
+    CommandRefusedError,
+    LedgerUnavailableError,
+    Place,
+    ReportView,
+    RewardEntry,
+    RunSnapshot,
+    Submitted,
+    TransactionView,
+    UnknownActorError,
+    UnknownRecordError,
+    Update,
+)
+from actors.ledger import FoundBlock, GatewayError, OutcomeUnknownError
+from actors.light_node import LightNode
+from actors.node import FullNode
+from actors.population import ROLES
+from actors.requester import Requester
+from actors.sensing.mobility import Point
+from actors.swarm import Swarm
+from actors.views import actor_id, block_summary, block_view, report_view, transaction_view
+from actors.worker import Worker
+from chain.contract import event_fields
+from chain.contracts.accounts import balance_of
+from chain.contracts.spatial_records import STATUSES, Report
+from chain.errors import Refused
+from chain.values import Account, BlockId, TxId
+
+MAX_REWARDS = 50
+MAX_STREAMS = 256
+DUPLICATE_CANDIDATES = 20
+T = TypeVar("T")
+
+
+class _Stream:
+    """One browser's updates: bounded, the oldest dropped first."""
+
+    def __init__(self, actor: str | None, buffer: int) -> None:
+        self.actor = actor
+        self.dropped = 0
+        self._waiting: deque[Update] = deque()
+        self._buffer = buffer
+        self._send, self.channel = trio.open_memory_channel[Update](1)
+        self._wake = trio.Event()
+
+    def put(self, update: Update) -> None:
+        """Never waits."""
+        if len(self._waiting) >= self._buffer:
+            self._waiting.popleft()
+            self.dropped += 1
+        self._waiting.append(update)
+        self._wake.set()
+
+    async def pump(self) -> None:
+        """Move updates into the channel as fast as the browser reads them."""
+        while True:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            while self._waiting:
+                await self._send.send(self._waiting.popleft())
+
+
+class SwarmControl:
+    """Implements `Control`. A `Witness` of the swarm's ledger nodes; `run` must be running for updates."""
+
+    def __init__(self, swarm: Swarm) -> None:
+        self._swarm = swarm
+        self._world = swarm.world
+        self._streams: list[_Stream] = []
+        self._rewards: dict[Account, deque[RewardEntry]] = {}
+        self._unfinal: OrderedDict[int, list[tuple[Account, RewardEntry]]] = OrderedDict()
+        self._seen_height = 0
+        swarm.watch(self)
+        self._world.journal.listen(self._listen)
+
+    # What is. -------------------------------------------------------------------------------------------------
+
+    def run(self) -> RunSnapshot:
+        """See `Control.run`."""
+        world, scenario = self._world, self._world.scenario
+        place = world.city.place
+        reference = self._reference()
+        counts = Counter(member.role for member in self._swarm.members)
+        return RunSnapshot(
+            network=world.genesis.network,
+            scenario=scenario.name,
+            seed=scenario.seed,
+            world=self._swarm.kind,
+            now_ms=world.clock.now_ms(),
+            started_ms=world.started_ms,
+            place=Place(place.name, place.lat_min, place.lat_max, place.lon_min, place.lon_max),
+            report_types=world.genesis.spatial.types,
+            actors=len(self._swarm.members),
+            roles=[(role, counts[role]) for role in ROLES if counts[role]],
+            height=reference.core.head.height if reference else 0,
+            final_height=reference.core.final.height if reference else 0,
+            block_interval_ms=world.genesis.pow.block_interval_ms,
+            finality_depth=world.genesis.pow.finality_depth,
+            reports=report_counts(self._swarm.tally.events),
+        )
+
+    def actors(self) -> Sequence[ActorSummary]:
+        """See `Control.actors`."""
+        ordered = sorted(self._swarm.members, key=lambda m: (ROLES.index(m.role), m.name))
+        return [self._summary(self._swarm.actors[m.name]) for m in ordered if m.name in self._swarm.actors]
+
+    def actor(self, actor: str) -> ActorSnapshot:
+        """See `Control.actor`."""
+        found = self._find(actor)
+        where = found.where()
+        node = found.node
+        account = found.identity.account
+        gateway = None
+        if isinstance(node, LightNode):
+            gateway = self._world.name_of(node.mec.public_key) if node.mec is not None else ""
+        return ActorSnapshot(
+            summary=self._summary(found),
+            position=None if where is None else (where.lat, where.lon),
+            gateway=gateway,
+            ledger_node=isinstance(node, FullNode),
+            can_submit=True,
+            can_vote=isinstance(found, Worker),
+            rewards=[*self._pending_rewards(account), *reversed(self._rewards.get(account, ()))][:MAX_REWARDS],
+            pending_reward=sum(entry.amount for entry in self._pending_rewards(account)),
+        )
+
+    async def reports(
+        self, actor: str, *, status: str | None = None, after: str | None = None, limit: int = 200
+    ) -> Sequence[ReportView]:
+        """See `Control.reports`."""
+        found = self._find(actor)
+        wanted = [ledger_status(status)] if status else list(STATUSES)
+        rows: list[Report] = []
+        for each in wanted:
+            rows += await self._recent(found, each)
+        rows.sort(key=lambda r: (r.recorded_ms, r.id), reverse=True)
+        if after is not None:
+            mark = next((i for i, r in enumerate(rows) if r.id.hex() == after), None)
+            if mark is None:
+                raise UnknownRecordError(after)
+            rows = rows[mark + 1 :]
+        return [await self._view(found, row) for row in rows[:limit]]
+
+    async def report(self, actor: str, report: str) -> ReportView:
+        """See `Control.report`."""
+        found = self._find(actor)
+        row: Report = await self._ask(lambda: found.ledger.query("spatial", "report", TxId(_id_bytes(report))))
+        return await self._view(found, row)
+
+    async def nearby(self, actor: str, type_: str, lat: float, lon: float) -> Sequence[ReportView]:
+        """See `Control.nearby`."""
+        found = self._find(actor)
+        rules, here = self._world.genesis.spatial, Point(lat, lon)
+        near = []
+        for status in STATUSES:
+            for row in await self._recent(found, status):
+                content = row.content
+                if (
+                    content is not None
+                    and content.type == type_
+                    and Point.from_e7(content.lat_e7, content.lon_e7).distance_m(here) < rules.duplicate_radius_m
+                    and abs(content.time_ms - self._world.clock.now_ms()) <= rules.duplicate_window_ms
+                ):
+                    near.append(row)
+        return [await self._view(found, row) for row in near[:DUPLICATE_CANDIDATES]]
+
+    def ballots(self, actor: str) -> Sequence[BallotView]:
+        """See `Control.ballots`."""
+        found = self._find(actor)
+        if not isinstance(found, Worker):
+            return []
+        views = [
+            BallotView(
+                report=report.hex(),
+                type=task.ballot.type,
+                lat=task.ballot.lat_e7 / 1e7,
+                lon=task.ballot.lon_e7 / 1e7,
+                time_ms=task.ballot.time_ms,
+                deadline_ms=task.ballot.vote_until_ms,
+                distance_m=task.distance_m,
+                choice=task.choice,
+                decided_by=task.decided_by,
+                stage=task.stage,
+            )
+            for report, task in found.tasks.items()
+        ]
+        waiting = [view for view in views if view.stage == "open"]
+        over = [view for view in views if view.stage != "open"]
+        return [
+            *sorted(waiting, key=lambda view: view.deadline_ms),
+            *sorted(over, key=lambda view: view.deadline_ms, reverse=True)[:50],
+        ]
+
+    async def blocks(self, actor: str, *, before: int | None = None, limit: int = 25) -> Sequence[BlockSummary]:
+        """See `Control.blocks`."""
+        found = self._find(actor)
+        heads = await self._ask(found.ledger.heads)
+        rows = await self._ask(lambda: found.ledger.headers(before, limit))
+        return [block_summary(header, count, size, heads.final.height) for header, count, size in rows]
+
+    async def block(self, actor: str, ref: str) -> BlockView:
+        """See `Control.block`."""
+        found = self._find(actor)
+        where: BlockId | int = int(ref) if ref.isdecimal() and len(ref) < 19 else BlockId(_id_bytes(ref))
+        block = await self._ask(lambda: found.ledger.block(where))
+        if block is None:
+            raise UnknownRecordError(ref)
+        return block_view(self._world, block)
+
+    async def mempool(self, actor: str, *, limit: int = 50) -> Sequence[TransactionView]:
+        """See `Control.mempool`."""
+        found = self._find(actor)
+        waiting = await self._ask(lambda: found.ledger.waiting(limit))
+        return [transaction_view(self._world, transaction, None) for transaction in waiting]
+
+    # Commands. ------------------------------------------------------------------------------------------------
+
+    async def submit_report(self, actor: str, type_: str, lat: float, lon: float) -> Submitted:
+        """See `Control.submit_report`."""
+        found = self._find(actor)
+        lat_e7, lon_e7 = Point(lat, lon).e7
+        now = self._world.clock.now_ms()
+        outcome = await self._command(
+            lambda: found.ledger.call("spatial", "submit", type_, lat_e7, lon_e7, now, stage="accepted")
+        )
+        return Submitted(outcome.transaction.hex())
+
+    async def vote(self, actor: str, report: str, *, confirm: bool) -> None:
+        """See `Control.vote`."""
+        found = self._find(actor)
+        await trio.lowlevel.checkpoint()
+        if not isinstance(found, Worker):
+            reason = "not_a_worker"
+            raise CommandRefusedError(reason, f"{found.name} is a {found.role}; workers vote")
+        try:
+            found.decide(TxId(_id_bytes(report)), confirm=confirm)
+        except Refused as refused:
+            raise CommandRefusedError(refused.reason, refused.detail) from None
+
+    async def attend(self, actor: str, *, attended: bool) -> None:
+        """See `Control.attend`."""
+        found = self._find(actor)
+        await trio.lowlevel.checkpoint()
+        if not isinstance(found, Worker | Requester):
+            reason = "cannot_be_attended"
+            raise CommandRefusedError(reason, f"a {found.role} decides nothing that a human could decide for it")
+        found.attended = attended
+        self._publish(Update("actor", self._world.clock.now_ms(), {"actor": actor, "attended": attended}), actor)
+
+    # Updates. -------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def updates(self, actor: str | None = None, *, buffer: int = 256) -> AsyncGenerator[_Stream, None]:
+        """See `Control.updates`. Raises LedgerUnavailableError when too many browsers listen already."""
+        if actor is not None:
+            self._find(actor)
+        if len(self._streams) >= MAX_STREAMS:
+            msg = f"{MAX_STREAMS} browsers listen already"
+            raise LedgerUnavailableError(msg)
+        stream = _Stream(actor, buffer)
+        self._streams.append(stream)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stream.pump)
+                yield stream
+                nursery.cancel_scope.cancel()
+        finally:
+            self._streams.remove(stream)
+
+    def begin(self, node: FullNode) -> None:
+        """See `actors.node.Witness`."""
+
+    def jumped(self, node: FullNode) -> None:
+        """See `actors.node.Witness`: what is pending is settled somewhere we do not look."""
+        self._unfinal.clear()
+
+    def committed(self, node: FullNode, found: FoundBlock) -> None:
+        """See `actors.node.Witness`: the first ledger node to have a block tells for all."""
+        height = found.block.header.height
+        if found.final:
+            for account, entry in self._unfinal.pop(height, []):
+                self._rewards.setdefault(account, deque(maxlen=MAX_REWARDS)).append(entry)
+            return
+        if node is not self._reference():
+            return
+        entries = self._entries(found)
+        self._unfinal[height] = entries
+        view = block_summary(found.block.header, len(found.receipts), 0, node.core.final.height)
+        now = self._world.clock.now_ms()
+        self._publish(
+            Update(
+                "block",
+                now,
+                {
+                    "height": height,
+                    "id": view.id,
+                    "transactions": view.transactions,
+                    "producer": view.producer,
+                    "final_height": node.core.final.height,
+                },
+            )
+        )
+        for receipt in found.receipts:
+            for event in receipt.events:
+                if event.contract == "spatial" and "report" in (fields := event_fields(event)):
+                    data = {"report": fields["report"].hex(), "event": event.name, "height": height}
+                    self._publish(Update("report", now, data))
+        for account, entry in entries:
+            self._publish(
+                Update("reward", now, {"actor": actor_id(account), "amount": entry.amount, "cause": entry.cause}),
+                actor_id(account),
+            )
+
+    def _entries(self, found: FoundBlock) -> list[tuple[Account, RewardEntry]]:
+        """Who is paid what by a block, marked final: read only once it is, or as pending before."""
+        header = found.block.header
+        entries = []
+        if self._world.genesis.pow.block_reward:
+            entry = RewardEntry(
+                header.height, header.time_ms, self._world.genesis.pow.block_reward, "miner", None, final=True
+            )
+            entries.append((header.producer, entry))
+        for receipt in found.receipts:
+            for event in receipt.events:
+                if (event.contract, event.name) != ("spatial", "confirmed"):
+                    continue
+                fields = event_fields(event)
+                paid = [(fields["requester"], fields["requester_reward"], "requester")]
+                paid += [
+                    (worker, amount, "worker")
+                    for worker, amount in zip(fields["workers"], fields["worker_rewards"], strict=True)
+                ]
+                entries += [
+                    (
+                        Account(account),
+                        RewardEntry(header.height, header.time_ms, amount, cause, fields["report"].hex(), final=True),
+                    )
+                    for account, amount, cause in paid
+                ]
+        return entries
+
+    def _pending_rewards(self, account: Account) -> list[RewardEntry]:
+        final = self._swarm.tally.height
+        return [
+            RewardEntry(e.height, e.time_ms, e.amount, e.cause, e.report, final=False)
+            for height, entries in reversed(self._unfinal.items())
+            if height > final
+            for who, e in entries
+            if who == account
+        ]
+
+    def _listen(self, t: int, actor: str, kind: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002 - a Listener
+        if kind in ("ballot", "revealed", "missed", "voted") and actor in self._swarm.actors:
+            id_ = actor_id(self._swarm.actors[actor].identity.account)
+            self._publish(Update("ballot", self._world.clock.now_ms(), {"actor": id_, "stage": kind}), id_)
+        elif kind == "up":
+            self._publish(Update("actor", self._world.clock.now_ms(), {"name": actor, "state": "running"}))
+
+    def _publish(self, update: Update, actor: str | None = None) -> None:
+        """To all streams, or (`actor`) to those of the whole run and of that actor."""
+        for stream in self._streams:
+            if actor is None or stream.actor in (None, actor):
+                stream.put(update)
+
+    # Finding things. ------------------------------------------------------------------------------------------
+
+    def _reference(self) -> FullNode | None:
+        """The ledger node that speaks for the whole run."""
+        nodes = self._swarm.full_nodes
+        return nodes[0] if nodes else None
+
+    def _find(self, actor: str) -> Actor:
+        for found in self._swarm.actors.values():
+            if actor in (actor_id(found.identity.account), found.name):
+                return found
+        raise UnknownActorError(actor)
+
+    def _summary(self, actor: Actor) -> ActorSummary:
+        node = actor.node
+        core = node.core if isinstance(node, FullNode) else (r.core if (r := self._reference()) else None)
+        return ActorSummary(
+            id=actor_id(actor.identity.account),
+            name=actor.name,
+            role=actor.role,
+            state=self._swarm.states[actor.name],
+            balance=balance_of(core.final_state, actor.identity.account) if core else 0,
+            peers=len(node.overlay.peers()),
+            height=core.final.height if core else 0,
+            attended=isinstance(actor, Worker | Requester) and actor.attended,
+        )
+
+    async def _recent(self, actor: Actor, status: str) -> Sequence[Report]:
+        rows: Sequence[Report] = await self._ask(
+            lambda: actor.ledger.query("spatial", "reports", status, 500, None)
+        )
+        return rows
+
+    async def _view(self, actor: Actor, row: Report) -> ReportView:
+        progress = None
+        if row.status == "assigned":
+            progress = await self._ask(lambda: actor.ledger.query("spatial", "progress", row.id))
+        core = node.core if (node := self._reference()) else None
+        final_ms = core.final.time_ms if core else 0
+        return report_view(self._world, row, progress, actor.identity.account, final_ms)
+
+    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await question()
+        except GatewayError as error:
+            raise LedgerUnavailableError(str(error)) from None
+        except Refused as refused:
+            raise UnknownRecordError(str(refused)) from None
+
+    async def _command(self, command: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await command()
+        except (GatewayError, OutcomeUnknownError) as error:
+            raise LedgerUnavailableError(str(error)) from None
+        except Refused as refused:
+            raise CommandRefusedError(refused.reason, refused.detail) from None
+
+
+def report_counts(events: Mapping[str, int]) -> Sequence[tuple[str, int]]:
+    """How many reports are in each status, from the final events so far."""
+    n = {name: events.get(f"spatial.{name}", 0) for name in ("submitted", "assigned", "confirmed", "rejected")}
+    n |= {name: events.get(f"spatial.{name}", 0) for name in ("expired", "taken", "closed")}
+    decided = n["confirmed"] + n["rejected"]
+    expired_assigned = max(0, n["assigned"] - decided - max(0, n["submitted"] - decided - n["expired"]))
+    assigned = max(0, n["assigned"] - decided - min(expired_assigned, n["expired"]))
+    return [
+        ("pending", max(0, n["submitted"] - decided - n["expired"] - assigned)),
+        ("assigned", assigned),
+        ("confirmed", n["confirmed"] - n["taken"]),
+        ("in_review", n["taken"] - n["closed"]),
+        ("closed", n["closed"]),
+        ("rejected", n["rejected"]),
+        ("expired", n["expired"]),
+    ]
+
+
+def ledger_status(status: str) -> str:
+    """The contract's name of a status. Raises UnknownRecordError."""
+    name = "taken" if status == "in_review" else status
+    if name not in STATUSES:
+        raise UnknownRecordError(status)
+    return name
+
+
+def _id_bytes(text: str) -> bytes:
+    """An id as people write it. Raises UnknownRecordError unless it is 64 hex digits."""
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        raw = b""
+    if len(raw) != 32:
+        raise UnknownRecordError(text[:80])
+    return raw
