@@ -1,0 +1,145 @@
+"""Join a network that runs already: learn its genesis from a ledger node, and become one or more of its actors."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import trio
+
+from actors import keyfile
+from actors.identity import SEED_BYTES, Identity
+from actors.messages import GENESIS
+from actors.population import ROLES, Member
+from actors.run import GENESIS_FILE, MAX_GENESIS_BYTES, Joining
+from actors.scenario import PlaceConfig, PopulationConfig, Scenario, ScenarioError
+from actors.sensing.mobility import Point
+from chain.codec import decode, encode
+from chain.errors import GenesisError, MalformedError
+from chain.genesis import Genesis, check_genesis
+from net.peer import Address, PeerId
+from net.transport import TransportError
+
+DIAL_TIMEOUT_S = 15.0
+
+
+class JoinError(Exception):
+    """The network could not be joined; the message says at which address and why."""
+
+
+def join(
+    roles: Sequence[str],
+    data: Path,
+    bootstrap: Sequence[str],
+    *,
+    at: Point | None = None,
+    passphrase: str | None = None,
+) -> Joining:
+    """Prepare to join: identities from (or new ones in) `data`, genesis from there or from the bootstrap peers.
+
+    `bootstrap` are multiaddresses that end in ``/p2p/…``. `at` is where actors with a place are (default: the middle
+    of the network's box). Makes an event loop of its own. Raises JoinError, ScenarioError or KeyFileError.
+    """
+    from net.libp2p_host import parse_bootstrap  # noqa: PLC0415 - importing libp2p costs 1.2 s
+
+    unknown = [role for role in roles if role not in ROLES]
+    if unknown or not roles:
+        msg = f"--role {unknown[0] if unknown else '?'}: roles are {', '.join(ROLES)}"
+        raise ScenarioError(msg)
+    try:
+        peers = [parse_bootstrap(text) for text in bootstrap]
+    except ValueError as error:
+        msg = f"--bootstrap: {error}"
+        raise ScenarioError(msg) from None
+    data.mkdir(parents=True, exist_ok=True)
+    identities = [_identity(data / f"{role}-{n}.key", passphrase) for n, role in enumerate(roles, 1)]
+    genesis = _saved_genesis(data / GENESIS_FILE)
+    if genesis is None:
+        if not peers:
+            msg = f"{data} knows no network yet: give --bootstrap the address of one of its ledger nodes"
+            raise JoinError(msg)
+        genesis = trio.run(_fetch_genesis, peers)
+        (data / GENESIS_FILE).write_bytes(encode(genesis))
+    box = genesis.spatial.box
+    middle = Point.from_e7((box.lat_min_e7 + box.lat_max_e7) // 2, (box.lon_min_e7 + box.lon_max_e7) // 2)
+    if at is not None and not box.contains(*at.e7):
+        msg = f"--at {at.lat},{at.lon} is outside the network's box"
+        raise ScenarioError(msg)
+    members = tuple(
+        Member(
+            f"{role}-{str(identity.peer_id)[-6:]}", role, identity, None if role == "miner" else at or middle
+        )
+        for role, identity in zip(roles, identities, strict=True)
+    )
+    return Joining(genesis, members, tuple((peer, (address,)) for peer, address in peers))
+
+
+def joined_scenario(scenario: Scenario, joining: Joining) -> Scenario:
+    """The scenario with the network's place, the members' number, libp2p, and chance of its own."""
+    box = joining.genesis.spatial.box
+    roles = [member.role for member in joining.members]
+    population = msgspec.structs.replace(
+        scenario.population,
+        **{
+            role: msgspec.structs.replace(getattr(scenario.population, role), count=roles.count(role)) for role in ROLES
+        },
+    )
+    assert isinstance(population, PopulationConfig)  # noqa: S101 - replace() keeps the type
+    return msgspec.structs.replace(
+        scenario,
+        # Nobody must be able to foresee a real node's choices: they do not follow from the scenario's seed.
+        seed=int.from_bytes(os.urandom(6), "big"),
+        place=PlaceConfig(
+            name=joining.genesis.network,
+            lat_min=box.lat_min_e7 / 1e7,
+            lat_max=box.lat_max_e7 / 1e7,
+            lon_min=box.lon_min_e7 / 1e7,
+            lon_max=box.lon_max_e7 / 1e7,
+        ),
+        population=population,
+        network=msgspec.structs.replace(scenario.network, kind="libp2p"),
+    )
+
+
+def _identity(path: Path, passphrase: str | None) -> Identity:
+    return keyfile.read(path, passphrase) if path.exists() else keyfile.create(path, passphrase)
+
+
+def _saved_genesis(path: Path) -> Genesis | None:
+    try:
+        return _checked(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, MalformedError, GenesisError) as error:
+        msg = f"{path}: {error}"
+        raise JoinError(msg) from None
+
+
+def _checked(raw: bytes) -> Genesis:
+    genesis = decode(Genesis, raw, limit=MAX_GENESIS_BYTES)
+    check_genesis(genesis)
+    return genesis
+
+
+async def _fetch_genesis(peers: Sequence[tuple[PeerId, Address]]) -> Genesis:
+    """Ask one bootstrap peer after the other, under an identity that is thrown away."""
+    from net.libp2p_host import Libp2pTransport  # noqa: PLC0415 - importing libp2p costs 1.2 s
+
+    failures = []
+    async with trio.open_nursery() as nursery:
+        transport = Libp2pTransport(os.urandom(SEED_BYTES))
+        await nursery.start(transport.run)
+        for peer, address in peers:
+            try:
+                with trio.fail_after(DIAL_TIMEOUT_S):
+                    await transport.dial(peer, [address])
+                    answer = await transport.request(peer, GENESIS, b"", timeout=DIAL_TIMEOUT_S)
+                genesis = _checked(answer)
+            except (TransportError, MalformedError, GenesisError, trio.TooSlowError) as error:
+                failures.append(f"{address}: {error or 'no answer'}")
+            else:
+                nursery.cancel_scope.cancel()
+                return genesis
+        nursery.cancel_scope.cancel()
+    msg = "no bootstrap peer gave the network's genesis; " + "; ".join(failures)
+    raise JoinError(msg)

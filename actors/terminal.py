@@ -1,0 +1,117 @@
+"""A run's progress in the terminal: one line that is rewritten, or a line now and then where nobody watches."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from actors.node import FullNode
+from actors.run import RunPlan
+from actors.swarm import Swarm
+from actors.swarm_control import report_counts
+
+QUIET_EVERY_S = 10
+MAX_ROWS_LISTED = 20
+
+
+class Terminal:
+    """Writes to `out`; rewrites its line where that is a terminal."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._live = out.isatty()
+        self._last_s = 0
+        self._shown = ""
+
+    def say(self, text: str) -> None:
+        """One line of its own."""
+        self._erase()
+        self._out.write(text + "\n")
+        self._out.flush()
+
+    def introduce(self, plan: RunPlan) -> None:
+        """What will run, before it does."""
+        scenario = plan.scenario
+        self.say(
+            f"{plan.kind} {scenario.name}: {scenario.actors} actors, seed {scenario.seed}, {scenario.ledger.kind} ledger, "
+            f"network {scenario.network.kind}"
+        )
+        reports = plan.reports
+        if reports is None:
+            return
+        self.say(f"reports  {len(reports.reports)} rows in {reports.place.name}, {len(reports.refused)} refused")
+        for row in reports.refused[:MAX_ROWS_LISTED]:
+            self.say(f"         line {row.line}: {row.reason}")
+        if len(reports.refused) > MAX_ROWS_LISTED:
+            self.say(f"         … and {len(reports.refused) - MAX_ROWS_LISTED} more; --report lists them all")
+
+    def progress(self, swarm: Swarm) -> None:
+        """Where the run is now."""
+        world = swarm.world
+        elapsed = (world.clock.now_ms() - world.started_ms) // 1000
+        nodes = swarm.full_nodes
+        height, final = (nodes[0].core.head.height, nodes[0].core.final.height) if nodes else (0, 0)
+        counts = ", ".join(f"{number} {status}" for status, number in report_counts(swarm.tally.events) if number)
+        running = sum(state == "running" for state in swarm.states.values())
+        line = (
+            f"{elapsed // 60:02d}:{elapsed % 60:02d}  {running}/{len(swarm.members)} up  block {height} (final {final})  "
+            f"reports: {counts or 'none yet'}"
+        )
+        if world.errors:
+            line += f"  errors: {len(world.errors)}"
+        if self._live:
+            self._erase()
+            self._out.write(line[:160])
+            self._out.flush()
+            self._shown = line[:160]
+        elif elapsed >= self._last_s + QUIET_EVERY_S:
+            self._last_s = elapsed
+            self.say(line)
+
+    def summary(self, report: Mapping[str, Any]) -> None:
+        """What came of the run."""
+        self._erase()
+        reports, chain, gossip = report["reports"], report["chain"], report["gossip"]
+        rows = [
+            ("reports", ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in reports.items())),
+            ("rewards", ", ".join(f"{role} {amount / 1e6:,.2f}" for role, amount in report["rewards"].items())),
+            ("chain", f"height {chain['height']}, final {chain['final_height']}, head {chain['head'][:16]}"),
+            (
+                "replicas",
+                f"{report['replicas']}, {'agree' if report['replicas_agree'] else 'DISAGREE'}; supply "
+                f"{'conserved' if report['supply_conserved'] else 'NOT CONSERVED'}",
+            ),
+            (
+                "gossip",
+                f"{gossip['published']} published, {gossip['delivered']} delivered, {gossip['undelivered']} undelivered, "
+                f"p50 {gossip['p50_ms']} ms, p99 {gossip['p99_ms']} ms",
+            ),
+            ("time", f"{report['virtual_s']} s of the run, {report['wall_s']} s, {report['cpu_s']} s of CPU"),
+            ("journal", f"{report['journal_records']} records, sha256 {report['journal_sha256']}"),
+        ]
+        for name, text in rows:
+            self.say(f"{name:9}{text}")
+        for error in report["errors"]:
+            self.say(f"error    {error}")
+
+    def _erase(self) -> None:
+        if self._shown:
+            self._out.write("\r" + " " * len(self._shown) + "\r")
+            self._shown = ""
+
+
+def doors(swarm: Swarm) -> list[str]:
+    """Addresses at which other processes can join, each with its peer id."""
+    return [
+        f"{address}/p2p/{node.identity.peer_id}"
+        for node in swarm.full_nodes
+        if isinstance(node, FullNode)
+        for address in node.overlay.addresses
+        if not address.startswith("/memory/")
+    ]
+
+
+def write_json(path: Any, value: Mapping[str, Any]) -> None:  # noqa: ANN401 - a Path
+    """Write a report to a file, whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(value, indent=2) + "\n")
+    part.replace(path)

@@ -1,0 +1,466 @@
+#!/usr/bin/env python3
+"""crowdmesh's command line: parse, build a plan, call one function, map errors to exit codes.
+
+Exit codes: 0 done, 1 a checker found a violation, 2 bad usage or scenario, 3 a component failed.
+Heavy imports are inside the commands, so that --help answers at once.
+"""
+
+import os
+import re
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import trio
+
+    from actors.run import RunPlan
+    from actors.scenario import Scenario
+    from actors.swarm import Swarm
+    from actors.terminal import Terminal
+
+VERSION = "0.1.0"
+VIOLATION, USAGE, FAILURE = 1, 2, 3
+WEB_DEFAULT = "127.0.0.1:8000"
+UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Duration(click.ParamType):
+    """``90s``, ``500ms``, ``2m``, ``1h``, or a number of seconds; converted to seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """Parse, or fail with what is allowed."""
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", str(value).strip())
+        seconds = float(match[1]) * UNITS_S[match[2] or "s"] if match else 0.0
+        if seconds <= 0:
+            self.fail(f"{value!r} is not a duration such as 500ms, 90s, 2m or 1h", param, ctx)
+        return seconds
+
+
+class Endpoint(click.ParamType):
+    """``HOST:PORT``; converted to a pair. Port 0 takes a free one."""
+
+    name = "host:port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:  # noqa: ANN401
+        """Parse, or fail with what is allowed."""
+        if isinstance(value, tuple):
+            return value
+        host, separator, port = str(value).rpartition(":")
+        if not separator or not port.isdecimal() or int(port) > 65535:
+            self.fail(f"{value!r} is not HOST:PORT, e.g. {WEB_DEFAULT}", param, ctx)
+        return host.strip("[]") or "127.0.0.1", int(port)
+
+
+class Place(click.ParamType):
+    """``LAT,LON`` in degrees; converted to a pair."""
+
+    name = "lat,lon"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:  # noqa: ANN401
+        """Parse, or fail with what is allowed."""
+        try:
+            lat, lon = (float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not LAT,LON in degrees, e.g. 44.49,11.34", param, ctx)
+        if not (abs(lat) <= 90 and abs(lon) <= 180):
+            self.fail(f"{value!r} is not on the globe", param, ctx)
+        return lat, lon
+
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a scenario key; TOML value.")
+SEED = click.option("--seed", type=click.IntRange(min=0), help="Seed of the run.  [default: the scenario's, 1]")
+FOR = click.option("--for", "seconds", type=Duration(), help="How long, e.g. 90s, 2m, 1h.")
+REPORTS = click.option("--reports", type=FILE, help="CSV of real citizen reports (time, category, lat, lon) to replay.")
+REPORT = click.option("--report", "report_path", type=NEW_FILE, help="Write the run's report to this file, as JSON.")
+JOURNAL = click.option("--journal", type=NEW_FILE, help="Write the journal to this file, one JSON object a line.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else, on stdout.")
+QUIET = click.option("--quiet", is_flag=True, help="No progress.")
+
+
+@click.group(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """A testbed for decentralised mobile crowdsensing.
+
+    Local swarms of actors that report, vote, mine and get paid; the same in replayable virtual time; and single actors
+    that join over TCP.
+    """
+
+
+@main.command()
+@click.argument("scenario", required=False, type=FILE)
+@click.option("--actors", type=click.IntRange(min=5), help="Scale the population to N actors.  [default: scenario's, 60]")
+@click.option("--ledger", type=click.Choice(["pow"]), help="Consensus.  [default: the scenario's, pow]")
+@click.option("--network", type=click.Choice(["memory", "libp2p"]), help="Links.  [default: the scenario's, memory]")
+@SEED
+@FOR
+@click.option("--web", type=Endpoint(), default=None, help=f"Address of the web pages.  [default: {WEB_DEFAULT}]")
+@click.option("--no-web", is_flag=True, help="No web pages.")
+@click.option("--listen", multiple=True, metavar="MADDR", help="Where others can join.  [default: /ip4/127.0.0.1/tcp/0]")
+@click.option("--data", type=FOLDER, help="Keep ledgers here, and go on from there next time.  [default: in memory]")
+@REPORTS
+@REPORT
+@JOURNAL
+@SET
+@JSON
+@QUIET
+def swarm(  # noqa: PLR0913 - one argument an option
+    scenario: Path | None,
+    actors: int | None,
+    ledger: str | None,
+    network: str | None,
+    seed: int | None,
+    seconds: float | None,
+    web: tuple[str, int] | None,
+    no_web: bool,
+    listen: tuple[str, ...],
+    data: Path | None,
+    reports: Path | None,
+    report_path: Path | None,
+    journal: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run a population in real time, with web pages to watch it and take part.
+
+    SCENARIO is a TOML file; without one, a small seeded city. Ends after --for, or with Ctrl-C.
+    """
+    from actors import run  # noqa: PLC0415
+    from net.peer import Address  # noqa: PLC0415
+
+    chosen = [f"ledger.kind={ledger!r}"] * bool(ledger) + [f"network.kind={network!r}"] * bool(network)
+    with _errors():
+        config, file = _configure(scenario, [*overrides, *chosen], seed, actors, reports)
+        terminal = _terminal(as_json=as_json, quiet=quiet)
+        plan = run.RunPlan(
+            scenario=config,
+            kind="swarm",
+            seconds=seconds,
+            reports=file,
+            data=data,
+            journal=journal,
+            doors=[Address(address) for address in listen] or (run.LOOPBACK,),
+            **_voice(terminal),
+        )
+        serve = None if no_web else _web(web, terminal)
+        _run(plan, serve, terminal, report_path, as_json=as_json)
+
+
+@main.command()
+@click.argument("scenario", required=False, type=FILE)
+@click.option("--actors", type=click.IntRange(min=5), help="Scale the population to N actors.  [default: scenario's, 60]")
+@SEED
+@FOR
+@REPORTS
+@REPORT
+@JOURNAL
+@SET
+@JSON
+@QUIET
+def simulate(  # noqa: PLR0913 - one argument an option
+    scenario: Path | None,
+    actors: int | None,
+    seed: int | None,
+    seconds: float | None,
+    reports: Path | None,
+    report_path: Path | None,
+    journal: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run the same actors in virtual time: as fast as the machine can, and the same every time.
+
+    Two runs of one seed have the same journal, byte for byte. --for is virtual time (default 10m).
+    """
+    from actors import run  # noqa: PLC0415
+
+    with _errors():
+        config, file = _configure(scenario, list(overrides), seed, actors, reports)
+        terminal = _terminal(as_json=as_json, quiet=quiet)
+        plan = run.RunPlan(
+            scenario=config,
+            kind="simulate",
+            seconds=seconds,
+            reports=file,
+            journal=journal,
+            progress_s=10.0,
+            **_voice(terminal),
+        )
+        _run(plan, None, terminal, report_path, as_json=as_json)
+
+
+@main.command()
+@click.option("--role", "roles", multiple=True, required=True, metavar="ROLE", help="requester, worker, miner, mec, facility.")
+@click.option("--data", type=FOLDER, required=True, help="Keys and ledgers of this node; it goes on from there next time.")
+@click.option("--bootstrap", multiple=True, metavar="MADDR", help="A ledger node to join, /ip4/…/tcp/…/p2p/12D3….")
+@click.option("--listen", multiple=True, metavar="MADDR", help="Where to listen.  [default: /ip4/127.0.0.1/tcp/0]")
+@click.option("--at", type=Place(), help="Home or site, LAT,LON in degrees.  [default: the middle of the network's box]")
+@click.option("--scenario", type=FILE, help="TOML with the parameters of the roles (hash rate, accuracy, …).")
+@click.option("--web", type=Endpoint(), default=None, help="Serve web pages here, e.g. 127.0.0.1:8001.  [default: none]")
+@FOR
+@REPORT
+@JOURNAL
+@SET
+@JSON
+@QUIET
+def node(  # noqa: PLR0913 - one argument an option
+    roles: tuple[str, ...],
+    data: Path,
+    bootstrap: tuple[str, ...],
+    listen: tuple[str, ...],
+    at: tuple[float, float] | None,
+    scenario: Path | None,
+    web: tuple[str, int] | None,
+    seconds: float | None,
+    report_path: Path | None,
+    journal: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Join a running network over TCP with one or more actors of this process.
+
+    Their keys are made in --data at the first start, encrypted if CROWDMESH_PASSPHRASE is set.
+    """
+    from actors import join, run  # noqa: PLC0415
+    from actors.scenario import load  # noqa: PLC0415
+    from actors.sensing.mobility import Point  # noqa: PLC0415
+    from net.peer import Address  # noqa: PLC0415
+
+    with _errors():
+        config = load(scenario, overrides)
+        joining = join.join(
+            roles,
+            data,
+            bootstrap,
+            at=Point(*at) if at else None,
+            passphrase=os.environ.get("CROWDMESH_PASSPHRASE") or None,
+        )
+        terminal = _terminal(as_json=as_json, quiet=quiet)
+        plan = run.RunPlan(
+            scenario=join.joined_scenario(config, joining),
+            kind="node",
+            seconds=seconds,
+            data=data,
+            journal=journal,
+            doors=[Address(address) for address in listen] or (run.LOOPBACK,),
+            join=joining,
+            **_voice(terminal),
+        )
+        _run(plan, _web(web, terminal) if web else None, terminal, report_path, as_json=as_json)
+
+
+@main.command()
+@click.argument("name", type=click.Choice(["gossip"]))
+@click.option("--quick", is_flag=True, help="Fewer messages: about half a minute instead of two.")
+@REPORT
+@JSON
+def bench(name: str, quick: bool, report_path: Path | None, as_json: bool) -> None:
+    """Measure a part against its peers in one run.
+
+    gossip: deliveries per CPU second of stock py-libp2p GossipSub, and of ours over memory and over TCP: the same graph,
+    degree, message size and signing.
+    """
+    from actors.terminal import write_json  # noqa: PLC0415
+    from experiments import bench_gossip  # noqa: PLC0415
+
+    del name  # there is one so far
+    with _errors():
+        result = bench_gossip.run(quick=quick, progress=lambda text: click.echo(text, err=True))
+        if report_path:
+            write_json(report_path, result)
+        if as_json:
+            import json  # noqa: PLC0415
+
+            click.echo(json.dumps(result, indent=2))
+        else:
+            click.echo(bench_gossip.table(result))
+
+
+@main.group()
+def keys() -> None:
+    """Make and look at identities: an Ed25519 key is libp2p peer id, ledger account and signer at once.
+
+    Files are encrypted if CROWDMESH_PASSPHRASE is set, and else readable by their owner alone.
+    """
+
+
+@keys.command("new")
+@click.argument("path", type=NEW_FILE)
+def keys_new(path: Path) -> None:
+    """Make a new random identity in PATH, which must not exist."""
+    from actors import keyfile  # noqa: PLC0415
+
+    with _errors():
+        identity = keyfile.create(path, os.environ.get("CROWDMESH_PASSPHRASE") or None)
+        click.echo(f"{identity.peer_id}  {path}")
+
+
+@keys.command("show")
+@click.argument("path", type=FILE)
+def keys_show(path: Path) -> None:
+    """Print the peer id and the account of the identity in PATH; never its secret."""
+    from actors import keyfile  # noqa: PLC0415
+
+    with _errors():
+        identity = keyfile.read(path, os.environ.get("CROWDMESH_PASSPHRASE") or None)
+        click.echo(f"peer id  {identity.peer_id}\naccount  {identity.account.hex()}")
+
+
+@main.command()
+def version() -> None:
+    """Print the versions of crowdmesh, Python and the libraries that matter in a report of a problem."""
+    from importlib.metadata import version as version_of  # noqa: PLC0415
+
+    click.echo(f"crowdmesh {VERSION}\npython {sys.version.split()[0]}")
+    for library in ("trio", "libp2p", "msgspec", "pynacl", "quart", "hypercorn"):
+        click.echo(f"{library} {version_of(library)}")
+
+
+def _configure(
+    path: Path | None, overrides: list[str], seed: int | None, actors: int | None, reports: Path | None
+) -> "tuple[Scenario, Any]":
+    """The checked scenario, with the options in, and the file of reports."""
+    import msgspec  # noqa: PLC0415
+
+    from actors.population import scaled  # noqa: PLC0415
+    from actors.run import load_reports  # noqa: PLC0415
+    from actors.scenario import load  # noqa: PLC0415
+
+    config = load(path, overrides)
+    if seed is not None:
+        config = msgspec.structs.replace(config, seed=seed)
+    if actors is not None:
+        config = msgspec.structs.replace(config, population=scaled(config.population, actors))
+    if reports is None:
+        return config, None
+    file, config = load_reports(reports, config)
+    return config, file
+
+
+def _terminal(*, as_json: bool, quiet: bool) -> "Terminal | None":
+    from actors.terminal import Terminal  # noqa: PLC0415
+
+    if quiet:
+        return None
+    return Terminal(sys.stderr if as_json else sys.stdout)
+
+
+def _voice(terminal: "Terminal | None") -> dict[str, Any]:
+    """What a plan does to tell of its progress."""
+    from actors.terminal import doors  # noqa: PLC0415
+
+    if terminal is None:
+        return {}
+
+    def start(swarm: "Swarm") -> None:
+        for door in doors(swarm)[:1]:
+            terminal.say(f"join     python launch.py node --role miner --data DIR --bootstrap {door}")
+
+    return {
+        "on_start": start,
+        "on_progress": terminal.progress,
+        "on_error": lambda text: terminal.say(f"error    {text}"),
+    }
+
+
+def _run(
+    plan: "RunPlan",
+    serve: Callable[..., Any] | None,
+    terminal: "Terminal | None",
+    report_path: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Run a plan, write and print its report, and end the process as its outcome says."""
+    import json  # noqa: PLC0415
+
+    from actors.run import run_plan  # noqa: PLC0415
+    from actors.terminal import write_json  # noqa: PLC0415
+
+    if terminal:
+        terminal.introduce(plan)
+    report = run_plan(plan, serve)
+    if plan.reports is not None:
+        report["refused_rows"] = [{"line": row.line, "reason": row.reason} for row in plan.reports.refused]
+    if report_path:
+        write_json(report_path, report)
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    elif terminal:
+        terminal.summary(report)
+    if not (report["replicas_agree"] and report["supply_conserved"]):
+        sys.exit(VIOLATION)
+    if report["errors"]:
+        sys.exit(FAILURE)
+
+
+def _web(endpoint: tuple[str, int] | None, terminal: "Terminal | None") -> Callable[..., Any]:
+    """What serves the web pages beside a run. A port that was not asked for may be another one if it is taken."""
+
+    async def serve(swarm: "Swarm", *, task_status: "trio.TaskStatus[None]") -> None:
+        import trio  # noqa: PLC0415
+
+        from actors.swarm_control import SwarmControl  # noqa: PLC0415
+        from web.app import create_app  # noqa: PLC0415
+        from web.serve import WebError  # noqa: PLC0415
+        from web.serve import serve as serve_app  # noqa: PLC0415
+
+        host, port = endpoint or Endpoint().convert(WEB_DEFAULT, None, None)
+        hosts = [host] if host not in ("127.0.0.1", "localhost", "::1") else ["127.0.0.1", "localhost", "::1"]
+        app = create_app(SwarmControl(swarm), secret=secrets.token_bytes(32), allowed_hosts=hosts)
+        announced = False
+        try:
+            async with trio.open_nursery() as nursery:
+                try:
+                    url = await nursery.start(serve_app, app, host, port)
+                except WebError:
+                    if endpoint is not None:
+                        raise
+                    url = await nursery.start(serve_app, app, host, 0)
+                if terminal:
+                    terminal.say(f"web      {url}")
+                announced = True
+                task_status.started()
+        except Exception as error:
+            # The pages are a window: a run that has begun goes on without them.
+            if not announced:
+                raise
+            swarm.world.fail("web", f"{type(error).__name__}: {error}")
+
+    return serve
+
+
+class _errors:  # noqa: N801 - used as a statement
+    """Maps what goes wrong to one line and an exit code."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        name = type(error).__name__
+        if name in ("ScenarioError", "KeyFileError"):
+            click.echo(f"crowdmesh: {error}", err=True)
+            raise SystemExit(USAGE) from None
+        if name in ("JoinError", "StoreError", "WebError", "GenesisError"):
+            click.echo(f"crowdmesh: {error}", err=True)
+            raise SystemExit(FAILURE) from None
+
+
+if __name__ == "__main__":
+    main()
