@@ -40,7 +40,7 @@ from net.transport import (
 )
 from tests.net.transport_conformance import CHECKS, Check, MakeTransport, check_name
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 """Seconds after which a test that waits has failed; all of them take a fraction of one."""
 GOSSIP = "/meshsub/1.1.0"
 
