@@ -48,7 +48,7 @@ def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]], filename: st
     writer = csv.writer(sink, lineterminator="\r\n")
     writer.writerow(header)
     writer.writerows([_inert(cell) for cell in row] for row in rows)
-    answer = Response(sink.getvalue(), mimetype="text/csv; charset=utf-8")
+    answer = Response(sink.getvalue(), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
     return answer
 
@@ -66,7 +66,7 @@ async def page(template: str, data: Mapping[str, Any], *, status: int = 200, **c
     control = attached()
     names = {actor.id: actor.name for actor in control.actors()}
     html = await render_template(template, **{"run": control.run(), "names": names, **data, **context})
-    return Response(html, status, mimetype="text/html; charset=utf-8")
+    return Response(html, status, mimetype="text/html")
 
 
 def see_other(url: str) -> Response:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 import msgspec
-from quart import Response, render_template, request
+from quart import Response, has_websocket_context, render_template, request, websocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
@@ -58,12 +58,14 @@ def _explain_errors(app: QuartTrio) -> None:
     """Each error becomes a page (or JSON) that says whose fault it is and the way out."""
 
     async def problem(status: int, reason: str, detail: str) -> Response:
+        if has_websocket_context():
+            return Response(f"{reason}: {detail}\n", status, mimetype="text/plain")  # nobody sees it but a debugger
         if request.args.get("format") == "json":
             body = msgspec.json.encode({"error": reason, "detail": detail})
             return Response(body, status, mimetype="application/json")
         # No data of the run here: this page also goes to those whom the guard turned away.
         html = await render_template("problem.html", status=status, reason=reason, detail=detail)
-        return Response(html, status, mimetype="text/html; charset=utf-8")
+        return Response(html, status, mimetype="text/html")
 
     @app.errorhandler(UnknownActorError)
     async def unknown_actor(_: UnknownActorError) -> Response:
@@ -96,7 +98,8 @@ def _explain_errors(app: QuartTrio) -> None:
 
     @app.errorhandler(Exception)
     async def bug(error: Exception) -> Response:
-        log.error("a page failed: %s %s", request.method, request.path, exc_info=error)
+        path = websocket.path if has_websocket_context() else request.path
+        log.error("a page failed: %s", path, exc_info=error)
         return await problem(500, "internal_error", "This page has a bug; the log has its trace. The run goes on.")
 
 

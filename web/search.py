@@ -25,7 +25,7 @@ async def search() -> Response:
     else:
         actor = _some_ledger_node()
     hits = await _records(actor, query.lower()) if query and actor else []
-    actors = _actors(query) if query else []
+    actors = _actors(query, exactly=bool(hits)) if query else []
     hits += [("actor", url_for("actors.actor", actor=match.id), match.name) for match in actors[:MOST]]
     if len(hits) == 1 and not wants("json"):
         return see_other(hits[0][1])
@@ -52,11 +52,13 @@ async def _records(actor: str, query: str) -> list[tuple[str, str, str]]:
     return hits
 
 
-def _actors(query: str) -> list[ActorSummary]:
-    """By id, else by exact name, else by a part of the name."""
+def _actors(query: str, *, exactly: bool) -> list[ActorSummary]:
+    """By id or exact name; otherwise, unless `exactly`, by a part of the name."""
     actors = attached().actors()
     exact = [actor for actor in actors if query in {actor.id, actor.name}]
-    return exact or [actor for actor in actors if query.lower() in actor.name.lower()]
+    if exact or exactly:
+        return exact
+    return [actor for actor in actors if query.lower() in actor.name.lower()]
 
 
 def _some_ledger_node() -> str:

@@ -1,8 +1,9 @@
 """Hypercorn in the caller's nursery, with an end that no browser can hold up.
 
 Hypercorn 0.18 shields each write from cancellation and gives it no deadline, so that one browser which stopped
-reading keeps the whole process from ending. `PatientServer` replaces that one method; the version is pinned in
-pyproject.toml, and tests/web/test_serve.py fails when an update changes what it relies on.
+reading keeps the whole process from ending; and with quart-trio it leaves connections open that it means to close.
+`PatientServer` replaces that one method; the version is pinned in pyproject.toml, and tests/web/test_serve.py fails
+when an update changes what it relies on.
 """
 
 import errno
@@ -25,6 +26,12 @@ WRITE_TIMEOUT_S = 10.0
 SLICE = 64 * 1024
 """Bytes. The deadline is one of progress: a large answer over a slow line may take as long as it needs."""
 
+SETTLE_S = 0.5
+"""For closing a connection or making it ready for the next request; it takes microseconds."""
+
+KEEP_ALIVE_S = 30.0
+"""How long a connection may wait for its (next) request."""
+
 BACKLOG = 128
 MAX_CONNECTIONS = 1024
 """Sockets at once; more wait in the backlog."""
@@ -41,7 +48,10 @@ class PatientServer(TCPServer):
 
     async def protocol_send(self, event: Event) -> None:
         if not isinstance(event, RawData):
-            await super().protocol_send(event)
+            # Hypercorn tells the app that its request is over before it closes or recycles the connection, in the
+            # app's own task, which quart-trio then cancels: unshielded, connections would stay open for good.
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + SETTLE_S):
+                await super().protocol_send(event)
             return
         async with self.send_lock:
             try:
@@ -72,7 +82,7 @@ async def serve(
     config.accesslog = None
     config.errorlog = logging.getLogger("web.server")
     config.include_server_header = False
-    config.keep_alive_timeout = 30.0
+    config.keep_alive_timeout = KEEP_ALIVE_S
     config.read_timeout = None  # a websocket may be silent for hours
     config.websocket_max_message_size = 4096  # browsers only listen
     config.websocket_ping_interval = 20.0  # finds browsers that vanished without a word
@@ -120,8 +130,10 @@ async def _handle(
     try:
         async with places:
             await PatientServer(app, config, context, ConnectionState(state), stream)  # type: ignore[arg-type]  # hypercorn means either
-    except Exception:
-        log.exception("a browser's connection failed")
+    except Exception as error:
+        # Mostly bytes that no browser sends, at a moment when Hypercorn has no words left to refuse them.
+        log.warning("a browser's connection failed: %r", error)
+        log.debug("its trace", exc_info=error)
 
 
 def _address(listener: trio.SocketListener) -> str:

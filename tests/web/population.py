@@ -191,7 +191,7 @@ class FixedPopulation:
             can_submit=mobile,
             can_vote=entry.role == "worker",
             rewards=[
-                RewardEntry(36, START_MS, 250_000, "worker", self.found[0].id, final=False),
+                RewardEntry(36, START_MS, 250_000, "worker", self.found[0].id if self.found else None, final=False),
                 RewardEntry(30, START_MS, 1_000_000, "worker", None, final=True),
             ],
             pending_reward=250_000,
@@ -260,10 +260,10 @@ class FixedPopulation:
             nonce=number,
             contract="spatial",
             method="vote",
-            arguments=(("report", self.found[0].id[:12]), ("commitment", ident("c")[:12])),
+            arguments=(("report", ident("report")[:12]), ("commitment", ident("c")[:12])),
             ok=ok,
             reason="" if ok or ok is None else "deadline_passed",
-            events=(("Voted", (("report", self.found[0].id[:12]),)),) if ok else (),
+            events=(("Voted", (("report", ident("report")[:12]),)),) if ok else (),
         )
 
     async def mempool(self, actor: str, *, limit: int = 50) -> Sequence[TransactionView]:

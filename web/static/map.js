@@ -37,7 +37,7 @@ function startLeaflet(holder, choose) {
     attributionControl: false,
     zoomAnimation: !still,
     fadeAnimation: !still,
-    worldCopyJump: false,
+    zoomSnap: 0.25,
     maxZoom: 19,
     minZoom: 1,
   });
