@@ -123,6 +123,12 @@ def test_sealing_hides_the_group():
     assert one == seal_group(REPORT, TEN, TEN[:3], b"\x01" * 32)
 
 
+def test_a_place_in_the_tree_says_nothing_about_its_bearer():
+    """Under some secrets the first of the sorted group has the first place, under others it has not."""
+    places = {seal_group(REPORT, TEN, TEN[:3], bytes([n]) * 32).tickets[TEN[0]].path.index for n in range(20)}
+    assert places == {0, 1, 2}
+
+
 @given(confirm=st.booleans(), salt=st.binary(min_size=16, max_size=16))
 def test_a_ballot_binds_report_worker_and_choice(confirm, salt):
     ballot = commit_ballot(REPORT, TEN[0], confirm, salt)
