@@ -76,7 +76,10 @@ class Jumped:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A transaction left the mempool without being in a block; `reason` is a snake_case name."""
+    """A transaction left the mempool without being in a block; `reason` is a snake_case name.
+
+    After a `Jumped` it may be ``outcome_unknown``: its nonce was used in a block that never was here.
+    """
 
     transaction: Transaction
     reason: str

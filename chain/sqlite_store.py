@@ -1,8 +1,8 @@
 """The store over SQLite: write-ahead log, one transaction per `Save`, rows for an explorer's look-ups.
 
 Durability ``"kill"`` (synchronous=NORMAL): what `save` returned from survives the death of the process. ``"power"``
-(FULL): also a power cut, at the price of an fsync per save. One process may have a store open at a time; any of its
-threads may call, one at a time.
+(FULL): also a power cut, at the price of an fsync per save. One process may have a store open at a time. One thread
+may save while another reads: what is final reads the same all the time, what a save is about may not be there yet.
 """
 
 import sqlite3

@@ -3,9 +3,10 @@
 import msgspec
 import pytest
 
-from chain.codec import encode, transaction_id
+from chain.codec import block_id, encode, transaction_id
 from chain.ledger import Jumped
 from chain.ledgers.pow.config import PowConfig
+from chain.ledgers.pow.mining import has_work
 from chain.snapshot import state_chunks, state_of
 from chain.state import Version
 from chain.sync import (
@@ -105,12 +106,18 @@ def test_join_by_state__joiner_returns_after_having_been_behind():
     assert late.ledger.receipt(transaction_id(payment)) is not None
     assert late.ledger.final.height == 0
     late.rate = 0
+    void, good = transfer(network, 4, 0), transfer(network, 5, 0)
+    world.submit(JOINER, void)
+    world.submit(JOINER, good)
+    world.submit(b"\0", transfer(network, 4, 0, amount=2))
     world.run(100_000, lambda: world.nodes[b"\1"].ledger.final.height > 80)
     world.groups = None
     log = Log(late)
     world.settle(10)
     assert any(isinstance(effect, Jumped) for effect in log)
-    assert late.ledger.receipt(transaction_id(payment)) is None
+    assert [(dropped.transaction, dropped.reason) for dropped in late.dropped] == [(void, "outcome_unknown")]
+    assert all(node.ledger.receipt(transaction_id(good)) for node in world.nodes.values())
+    assert all(node.ledger.receipt(transaction_id(payment)) for node in world.nodes.values())  # waited again
 
 
 def test_restart_in_the_middle_of_everything():
@@ -153,15 +160,24 @@ def fewer_chunks(request, response):
 
 
 def headers_without_work(request, response):
-    if not isinstance(request, GetHeaders):
+    """All is well but the last one's nonce."""
+    if not isinstance(request, GetHeaders) or not response.headers:
         return response
-    return Headers(tuple(msgspec.structs.replace(header, nonce=header.nonce ^ 1) for header in response.headers))
+    last = response.headers[-1]
+    while has_work(block_id(last), last.difficulty):
+        last = msgspec.structs.replace(last, nonce=last.nonce + 1)
+    return Headers((*response.headers[:-1], last))
 
 
 def headers_of_low_difficulty(request, response):
+    """A whole chain whose work is real, and too little."""
     if not isinstance(request, GetHeaders):
         return response
-    return Headers(tuple(msgspec.structs.replace(header, difficulty=1) for header in response.headers))
+    cheap = []
+    for header in response.headers:
+        parent = block_id(cheap[-1]) if cheap else header.parent
+        cheap.append(msgspec.structs.replace(header, difficulty=1, parent=parent))
+    return Headers(tuple(cheap))
 
 
 def headers_with_a_gap(request, response):
@@ -196,8 +212,8 @@ LIES = {
     alter_chunk: (BY_STATE, "bad_snapshot"),
     alter_version: (BY_STATE, "bad_snapshot"),
     fewer_chunks: (BY_STATE, "bad_snapshot"),
-    headers_without_work: (BY_BODIES, "bad_"),
-    headers_of_low_difficulty: (BY_BODIES, "bad_"),
+    headers_without_work: (BY_BODIES, "bad_work"),
+    headers_of_low_difficulty: (BY_BODIES, "bad_difficulty"),
     headers_with_a_gap: (BY_BODIES, "bad_headers"),
     other_bodies: (BY_BODIES, "bad_blocks"),
     other_blocks: (BY_BODIES, "bad_blocks"),

@@ -301,7 +301,7 @@ class PowLedger:
                 void = self._mempool.committed(transaction)
                 if void is not None:
                     effects.append(Dropped(void, "nonce_too_low"))
-        effects += self._put_back(change.left, taken, now_ms)
+        effects += self._put_back(change.left, taken, now_ms, "nonce_too_low")
         effects += [Finalised(_body_of(node), node.receipts or ()) for node in change.final]
         self._history.finalise(change.final)
         return effects
@@ -313,8 +313,11 @@ class PowLedger:
             if node.parent is not None and not self._server.keeps(node.parent):
                 node.parent.state = None
 
-    def _put_back(self, left: Sequence[Node], taken: set[TxId], now_ms: int) -> list[LedgerEffect]:
-        """Let transactions of blocks that left the best chain wait again."""
+    def _put_back(self, left: Sequence[Node], taken: set[TxId], now_ms: int, if_used: str) -> list[LedgerEffect]:
+        """Let transactions of blocks that left the best chain wait again, but for those `taken` by others.
+
+        One whose nonce is used by now is dropped for the reason `if_used`.
+        """
         effects: list[LedgerEffect] = []
         waiting = []
         for node in reversed(left):
@@ -322,7 +325,7 @@ class PowLedger:
                 if transaction_id(transaction) in taken:
                     continue
                 if transaction.nonce < nonce_of(self.state, transaction.sender):
-                    effects.append(Dropped(transaction, "nonce_too_low"))
+                    effects.append(Dropped(transaction, if_used))
                 else:
                     waiting.append(transaction)
         effects += [Dropped(transaction, "mempool_full") for transaction in self._mempool.put_back(waiting, now_ms)]
@@ -356,7 +359,7 @@ class PowLedger:
         while True:
             jump = self._catchup.take_jump()
             if jump is not None:
-                effects += self._jump(jump)
+                effects += self._jump(jump, now_ms)
             blocks = self._catchup.take_blocks()
             if not blocks:
                 return effects
@@ -377,7 +380,7 @@ class PowLedger:
                 break
         return self._effects(imported, now_ms) + verdict
 
-    def _jump(self, jump: Jump) -> list[LedgerEffect]:
+    def _jump(self, jump: Jump, now_ms: int) -> list[LedgerEffect]:
         """Go on from a state far ahead."""
         old = self._tree.final
         left = self._replica.jump(jump.nodes, jump.state)
@@ -390,8 +393,11 @@ class PowLedger:
         if left:
             effects.append(Reorged(tuple(_body_of(node) for node in left)))
         effects.append(Jumped(jump.nodes[-1].header))
-        void = self._mempool.drop_used(lambda sender: nonce_of(self.state, sender))
-        effects += [Dropped(transaction, "nonce_too_low") for transaction in void]
+        # Who used these nonces is in blocks that were never here: it may have been these very transactions.
+        used = self._mempool.drop_used(lambda sender: nonce_of(self.state, sender))
+        effects += [Dropped(transaction, "outcome_unknown") for transaction in used]
+        there = {transaction_id(t) for node in jump.nodes if node.block is not None for t in node.block.transactions}
+        effects += self._put_back(left, there, now_ms, "outcome_unknown")
         return effects
 
     def _restore(self, loaded: Loaded) -> None:

@@ -65,7 +65,7 @@ class Replica:
         if found in self._bad:
             raise InvalidBlockError(self._bad[found])
         check_alone(header)
-        if self.tree.leaves_final(header):
+        if self.tree.comes_too_late(header):
             return HeaderStatus.STALE
         parent = self.tree.get(header.parent)
         if parent is None:

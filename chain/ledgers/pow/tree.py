@@ -146,12 +146,9 @@ class Tree:
             node = node.parent
         return node
 
-    def leaves_final(self, header: Header) -> bool:
+    def comes_too_late(self, header: Header) -> bool:
         """Tell whether a block, not in the tree, could only belong to a branch that leaves below the final block."""
-        if header.height <= self._final:
-            return True
-        parent = self._nodes.get(header.parent)
-        return parent is not None and parent.height < self._final
+        return header.height <= self._final
 
     def add(self, node: Node) -> Change | None:
         """Add a node whose parent is here and not below `final`. Return how the best chain changed, if it did."""

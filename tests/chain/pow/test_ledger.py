@@ -283,3 +283,24 @@ def test_branches_that_lost_are_forgotten():
     assert (ours.final.height, ours.statistics().live_blocks) == (1, 6)
     child = theirs.block(3).header
     assert ours.check_header(child, now) is HeaderStatus.UNKNOWN_PARENT
+
+
+def test_rehearsal_follows_the_head():
+    """Money that came in a block can be spent at once."""
+    network = found()
+    ledger = PowLedger(network, producer=account(1))
+    ledger.submit(transfer(network, 2, 0), GENESIS_MS)
+    ledger.receive_transaction(transfer(network, 3, 0, to=2, amount=500_000_000), GENESIS_MS)
+    much = transfer(network, 2, 1, amount=1_400_000_000)
+    assert refused(ledger.submit, much, GENESIS_MS) == "insufficient_balance"
+    _, now = mine_blocks(ledger, 1, GENESIS_MS)
+    ledger.submit(much, now)
+
+
+def test_old_states_are_let_go():
+    """Kept are those that a branch may grow from, and two for peers that catch up."""
+    network = found(initial_difficulty=2)
+    ledger = PowLedger(network, producer=account(1), config=PowConfig(snapshot_interval=4))
+    mine_blocks(ledger, 20, GENESIS_MS)
+    kept = [height for height in range(21) if ledger._replica.tree.at(height).state is not None]
+    assert kept == [8, 12, *range(14, 21)]

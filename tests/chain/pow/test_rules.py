@@ -113,9 +113,35 @@ def test_statuses(chain):
     assert check(worked(block, time_ms=future).header, chain.now) is HeaderStatus.NEW
     assert check(worked(block, time_ms=future + 1).header, chain.now) is HeaderStatus.TOO_EARLY
     assert check(worked(chain.blocks[3], producer=account(60)).header, chain.now) is HeaderStatus.STALE
-    deep = worked(chain.blocks[4], parent=block_id(chain.blocks[2].header))
-    assert deep.header.height == 5 > chain.ledger.final.height
-    assert check(deep.header, chain.now) is HeaderStatus.STALE
+
+
+def test_check_header__lying_about_its_height(chain):
+    """A block that claims to be above the final one but hangs on one below it."""
+    block = worked(chain.blocks[4], parent=block_id(chain.blocks[2].header))
+    assert block.header.height > chain.ledger.final.height
+    with pytest.raises(InvalidBlockError, match="bad_height"):
+        chain.ledger.check_header(block.header, chain.now)
+
+
+def test_check_header__time_is_after_the_median(chain):
+    """Of the last eleven, or of all when there are fewer; here nine with genesis."""
+    times = sorted(chain.ledger.header(height).time_ms for height in range(9))
+    block = chain.next_block(12)
+    with pytest.raises(InvalidBlockError, match="bad_time"):
+        chain.ledger.check_header(worked(block, time_ms=times[4]).header, chain.now)
+    assert chain.ledger.check_header(worked(block, time_ms=times[4] + 1).header, chain.now) is HeaderStatus.NEW
+
+
+def test_contracts_see_ids_of_final_blocks_only(chain):
+    """A child of the head makes the block `finality_depth` below it final, and may use its id as chance."""
+    replica = chain.ledger._replica
+    head = replica.tree.head
+    assert head.height == 8
+    for height in range(6):
+        assert replica.final_id(head, height) == block_id(chain.ledger.header(height))
+    assert [replica.final_id(head, height) for height in (6, 7, 8, 9, 100)] == [None] * 5
+    before = replica.tree.get(head.header.parent)
+    assert replica.final_id(before, 4) is not None and replica.final_id(before, 5) is None
 
 
 def test_too_early_is_taken_when_its_time_comes():
