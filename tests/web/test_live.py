@@ -55,10 +55,10 @@ async def test_a_chatty_browser_is_ignored(site):
         assert json.loads(await socket.get_message())["kind"] == "run"
 
 
-async def talk(site, path="/live", host=None, origin=None, then=b"") -> bytes:
-    """All bytes that answer a browser's handshake and what it sends `then`, until the server closes.
+async def talk(site, path="/live", host=None, origin=None, then=()) -> bytes:
+    """All bytes that answer a browser's handshake, until the server closes.
 
-    By hand, for trio-websocket leaves its socket open when a server refuses or closes first.
+    `then` are pairs: once the first is in the answer, the second is sent. By hand, for trio-websocket leaves its socket open when a server refuses or closes first.
     """
     netloc = site.url.split("/")[2]
     lines = [
@@ -74,10 +74,11 @@ async def talk(site, path="/live", host=None, origin=None, then=b"") -> bytes:
     async with await trio.open_tcp_stream("127.0.0.1", int(netloc.rpartition(":")[2])) as stream:
         await stream.send_all("\r\n".join([*lines, "", ""]).encode())
         with trio.fail_after(5), suppress(trio.BrokenResourceError):
-            answer += await stream.receive_some()
-            await stream.send_all(then)
             async for data in stream:
                 answer += data
+                if then and then[0][0] in answer:
+                    await stream.send_all(then[0][1])
+                    then = then[1:]
     return answer
 
 
@@ -92,7 +93,7 @@ def closing(code: int) -> bytes:
 
 
 async def test_a_browser_that_shouts_is_disconnected(site):
-    answer = await talk(site, then=frame(1, b"x" * 5000) + frame(8, closing(1009)))
+    answer = await talk(site, then=[(b"hello", frame(1, b"x" * 5000)), (closing(1009), frame(8, closing(1009)))])
     assert answer.startswith(b"HTTP/1.1 101 ") and closing(1009) in answer, "message too big"
 
 
@@ -120,8 +121,9 @@ async def test_no_more_browsers_than_the_bound(site, monkeypatch):
     monkeypatch.setattr(live, "MAX_BROWSERS", 1)
     async with listening(site):
         # It is told to try again later, and answers with its own close frame.
-        answer = await talk(site, then=frame(8, closing(live.TRY_AGAIN_LATER)))
-        assert answer.startswith(b"HTTP/1.1 101 ") and closing(live.TRY_AGAIN_LATER) in answer
+        code = closing(live.TRY_AGAIN_LATER)
+        answer = await talk(site, then=[(code, frame(8, code))])
+        assert answer.startswith(b"HTTP/1.1 101 ") and code in answer
     with trio.fail_after(5):
         while site.population.streams:
             await trio.testing.wait_all_tasks_blocked(0.01)
