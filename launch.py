@@ -29,12 +29,12 @@ WEB_DEFAULT = "127.0.0.1:8000"
 UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """``90s``, ``500ms``, ``2m``, ``1h``, or a number of seconds; converted to seconds."""
 
     name = "duration"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Parse, or fail with what is allowed."""
         if isinstance(value, float):
             return value
@@ -45,12 +45,12 @@ class Duration(click.ParamType):
         return seconds
 
 
-class Endpoint(click.ParamType):
+class Endpoint(click.ParamType[tuple[str, int]]):
     """``HOST:PORT``; converted to a pair. Port 0 takes a free one."""
 
     name = "host:port"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:  # noqa: ANN401
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
         """Parse, or fail with what is allowed."""
         if isinstance(value, tuple):
             return value
@@ -60,12 +60,12 @@ class Endpoint(click.ParamType):
         return host.strip("[]") or "127.0.0.1", int(port)
 
 
-class Place(click.ParamType):
+class Place(click.ParamType[tuple[float, float]]):
     """``LAT,LON`` in degrees; converted to a pair."""
 
     name = "lat,lon"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:  # noqa: ANN401
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
         """Parse, or fail with what is allowed."""
         try:
             lat, lon = (float(part) for part in str(value).split(","))
@@ -79,7 +79,9 @@ class Place(click.ParamType):
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
-SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a scenario key; TOML value.")
+SET = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a scenario key; TOML value."
+)
 SEED = click.option("--seed", type=click.IntRange(min=0), help="Seed of the run.  [default: the scenario's, 1]")
 FOR = click.option("--for", "seconds", type=Duration(), help="How long, e.g. 90s, 2m, 1h.")
 REPORTS = click.option("--reports", type=FILE, help="CSV of real citizen reports (time, category, lat, lon) to replay.")
@@ -100,14 +102,18 @@ def main() -> None:
 
 @main.command()
 @click.argument("scenario", required=False, type=FILE)
-@click.option("--actors", type=click.IntRange(min=5), help="Scale the population to N actors.  [default: scenario's, 60]")
+@click.option(
+    "--actors", type=click.IntRange(min=5), help="Scale the population to N actors.  [default: scenario's, 60]"
+)
 @click.option("--ledger", type=click.Choice(["pow"]), help="Consensus.  [default: the scenario's, pow]")
 @click.option("--network", type=click.Choice(["memory", "libp2p"]), help="Links.  [default: the scenario's, memory]")
 @SEED
 @FOR
 @click.option("--web", type=Endpoint(), default=None, help=f"Address of the web pages.  [default: {WEB_DEFAULT}]")
 @click.option("--no-web", is_flag=True, help="No web pages.")
-@click.option("--listen", multiple=True, metavar="MADDR", help="Where others can join.  [default: /ip4/127.0.0.1/tcp/0]")
+@click.option(
+    "--listen", multiple=True, metavar="MADDR", help="Where others can join.  [default: /ip4/127.0.0.1/tcp/0]"
+)
 @click.option("--data", type=FOLDER, help="Keep ledgers here, and go on from there next time.  [default: in memory]")
 @REPORTS
 @REPORT
@@ -115,7 +121,7 @@ def main() -> None:
 @SET
 @JSON
 @QUIET
-def swarm(  # noqa: PLR0913 - one argument an option
+def swarm(
     scenario: Path | None,
     actors: int | None,
     ledger: str | None,
@@ -137,8 +143,8 @@ def swarm(  # noqa: PLR0913 - one argument an option
 
     SCENARIO is a TOML file; without one, a small seeded city. Ends after --for, or with Ctrl-C.
     """
-    from actors import run  # noqa: PLC0415
-    from net.peer import Address  # noqa: PLC0415
+    from actors import run
+    from net.peer import Address
 
     chosen = [f"ledger.kind={ledger!r}"] * bool(ledger) + [f"network.kind={network!r}"] * bool(network)
     with _errors():
@@ -160,7 +166,9 @@ def swarm(  # noqa: PLR0913 - one argument an option
 
 @main.command()
 @click.argument("scenario", required=False, type=FILE)
-@click.option("--actors", type=click.IntRange(min=5), help="Scale the population to N actors.  [default: scenario's, 60]")
+@click.option(
+    "--actors", type=click.IntRange(min=5), help="Scale the population to N actors.  [default: scenario's, 60]"
+)
 @SEED
 @FOR
 @REPORTS
@@ -169,7 +177,7 @@ def swarm(  # noqa: PLR0913 - one argument an option
 @SET
 @JSON
 @QUIET
-def simulate(  # noqa: PLR0913 - one argument an option
+def simulate(
     scenario: Path | None,
     actors: int | None,
     seed: int | None,
@@ -185,7 +193,7 @@ def simulate(  # noqa: PLR0913 - one argument an option
 
     Two runs of one seed have the same journal, byte for byte. --for is virtual time (default 10m).
     """
-    from actors import run  # noqa: PLC0415
+    from actors import run
 
     with _errors():
         config, file = _configure(scenario, list(overrides), seed, actors, reports)
@@ -203,20 +211,28 @@ def simulate(  # noqa: PLR0913 - one argument an option
 
 
 @main.command()
-@click.option("--role", "roles", multiple=True, required=True, metavar="ROLE", help="requester, worker, miner, mec, facility.")
-@click.option("--data", type=FOLDER, required=True, help="Keys and ledgers of this node; it goes on from there next time.")
+@click.option(
+    "--role", "roles", multiple=True, required=True, metavar="ROLE", help="requester, worker, miner, mec, facility."
+)
+@click.option(
+    "--data", type=FOLDER, required=True, help="Keys and ledgers of this node; it goes on from there next time."
+)
 @click.option("--bootstrap", multiple=True, metavar="MADDR", help="A ledger node to join, /ip4/…/tcp/…/p2p/12D3….")
 @click.option("--listen", multiple=True, metavar="MADDR", help="Where to listen.  [default: /ip4/127.0.0.1/tcp/0]")
-@click.option("--at", type=Place(), help="Home or site, LAT,LON in degrees.  [default: the middle of the network's box]")
+@click.option(
+    "--at", type=Place(), help="Home or site, LAT,LON in degrees.  [default: the middle of the network's box]"
+)
 @click.option("--scenario", type=FILE, help="TOML with the parameters of the roles (hash rate, accuracy, …).")
-@click.option("--web", type=Endpoint(), default=None, help="Serve web pages here, e.g. 127.0.0.1:8001.  [default: none]")
+@click.option(
+    "--web", type=Endpoint(), default=None, help="Serve web pages here, e.g. 127.0.0.1:8001.  [default: none]"
+)
 @FOR
 @REPORT
 @JOURNAL
 @SET
 @JSON
 @QUIET
-def node(  # noqa: PLR0913 - one argument an option
+def node(
     roles: tuple[str, ...],
     data: Path,
     bootstrap: tuple[str, ...],
@@ -235,10 +251,10 @@ def node(  # noqa: PLR0913 - one argument an option
 
     Their keys are made in --data at the first start, encrypted if CROWDMESH_PASSPHRASE is set.
     """
-    from actors import join, run  # noqa: PLC0415
-    from actors.scenario import load  # noqa: PLC0415
-    from actors.sensing.mobility import Point  # noqa: PLC0415
-    from net.peer import Address  # noqa: PLC0415
+    from actors import join, run
+    from actors.scenario import load
+    from actors.sensing.mobility import Point
+    from net.peer import Address
 
     with _errors():
         config = load(scenario, overrides)
@@ -274,16 +290,17 @@ def bench(name: str, quick: bool, report_path: Path | None, as_json: bool) -> No
     gossip: deliveries per CPU second of stock py-libp2p GossipSub, and of ours over memory and over TCP: the same graph,
     degree, message size and signing.
     """
-    from actors.terminal import write_json  # noqa: PLC0415
-    from experiments import bench_gossip  # noqa: PLC0415
+    from actors.terminal import write_json
+    from experiments import bench_gossip
 
     del name  # there is one so far
+    size = {"nodes": 20, "messages": 30} if quick else {}
     with _errors():
-        result = bench_gossip.run(quick=quick, progress=lambda text: click.echo(text, err=True))
+        result = bench_gossip.run(**size, progress=lambda text: click.echo(text, err=True))
         if report_path:
             write_json(report_path, result)
         if as_json:
-            import json  # noqa: PLC0415
+            import json
 
             click.echo(json.dumps(result, indent=2))
         else:
@@ -302,7 +319,7 @@ def keys() -> None:
 @click.argument("path", type=NEW_FILE)
 def keys_new(path: Path) -> None:
     """Make a new random identity in PATH, which must not exist."""
-    from actors import keyfile  # noqa: PLC0415
+    from actors import keyfile
 
     with _errors():
         identity = keyfile.create(path, os.environ.get("CROWDMESH_PASSPHRASE") or None)
@@ -313,7 +330,7 @@ def keys_new(path: Path) -> None:
 @click.argument("path", type=FILE)
 def keys_show(path: Path) -> None:
     """Print the peer id and the account of the identity in PATH; never its secret."""
-    from actors import keyfile  # noqa: PLC0415
+    from actors import keyfile
 
     with _errors():
         identity = keyfile.read(path, os.environ.get("CROWDMESH_PASSPHRASE") or None)
@@ -323,7 +340,7 @@ def keys_show(path: Path) -> None:
 @main.command()
 def version() -> None:
     """Print the versions of crowdmesh, Python and the libraries that matter in a report of a problem."""
-    from importlib.metadata import version as version_of  # noqa: PLC0415
+    from importlib.metadata import version as version_of
 
     click.echo(f"crowdmesh {VERSION}\npython {sys.version.split()[0]}")
     for library in ("trio", "libp2p", "msgspec", "pynacl", "quart", "hypercorn"):
@@ -334,11 +351,11 @@ def _configure(
     path: Path | None, overrides: list[str], seed: int | None, actors: int | None, reports: Path | None
 ) -> "tuple[Scenario, Any]":
     """The checked scenario, with the options in, and the file of reports."""
-    import msgspec  # noqa: PLC0415
+    import msgspec
 
-    from actors.population import scaled  # noqa: PLC0415
-    from actors.run import load_reports  # noqa: PLC0415
-    from actors.scenario import load  # noqa: PLC0415
+    from actors.population import scaled
+    from actors.run import load_reports
+    from actors.scenario import load
 
     config = load(path, overrides)
     if seed is not None:
@@ -352,7 +369,7 @@ def _configure(
 
 
 def _terminal(*, as_json: bool, quiet: bool) -> "Terminal | None":
-    from actors.terminal import Terminal  # noqa: PLC0415
+    from actors.terminal import Terminal
 
     if quiet:
         return None
@@ -361,7 +378,7 @@ def _terminal(*, as_json: bool, quiet: bool) -> "Terminal | None":
 
 def _voice(terminal: "Terminal | None") -> dict[str, Any]:
     """What a plan does to tell of its progress."""
-    from actors.terminal import doors  # noqa: PLC0415
+    from actors.terminal import doors
 
     if terminal is None:
         return {}
@@ -386,10 +403,10 @@ def _run(
     as_json: bool,
 ) -> None:
     """Run a plan, write and print its report, and end the process as its outcome says."""
-    import json  # noqa: PLC0415
+    import json
 
-    from actors.run import run_plan  # noqa: PLC0415
-    from actors.terminal import write_json  # noqa: PLC0415
+    from actors.run import run_plan
+    from actors.terminal import write_json
 
     if terminal:
         terminal.introduce(plan)
@@ -412,12 +429,12 @@ def _web(endpoint: tuple[str, int] | None, terminal: "Terminal | None") -> Calla
     """What serves the web pages beside a run. A port that was not asked for may be another one if it is taken."""
 
     async def serve(swarm: "Swarm", *, task_status: "trio.TaskStatus[None]") -> None:
-        import trio  # noqa: PLC0415
+        import trio
 
-        from actors.swarm_control import SwarmControl  # noqa: PLC0415
-        from web.app import create_app  # noqa: PLC0415
-        from web.serve import WebError  # noqa: PLC0415
-        from web.serve import serve as serve_app  # noqa: PLC0415
+        from actors.swarm_control import SwarmControl
+        from web.app import create_app
+        from web.serve import WebError
+        from web.serve import serve as serve_app
 
         host, port = endpoint or Endpoint().convert(WEB_DEFAULT, None, None)
         hosts = [host] if host not in ("127.0.0.1", "localhost", "::1") else ["127.0.0.1", "localhost", "::1"]

@@ -19,8 +19,14 @@ class Actor(Protocol):
     world: World
     name: str
     identity: Identity
-    node: FullNode | LightNode
-    ledger: Ledger
+
+    @property
+    def node(self) -> FullNode | LightNode:
+        """Its place in the network."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Its access to the ledger."""
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """started() when others can reach it."""

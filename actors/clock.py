@@ -34,6 +34,23 @@ class Clock:
         await trio.sleep(max(0.0, (when_ms - self.now_ms()) / 1000))
 
 
+class Stopwatch:
+    """How long a run took the machine: wall and CPU seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds on the wall."""
+        return time.perf_counter() - self._wall
+
+    @property
+    def cpu_s(self) -> float:
+        """Seconds of this process's CPU, all threads."""
+        return time.process_time() - self._cpu
+
+
 def wall_clock_ms() -> int:
     """The machine's time: read once, when a run in real time starts."""
     return time.time_ns() // 1_000_000

@@ -4,7 +4,7 @@ A light actor trusts its gateway for queries, but not for outcomes: what is call
 proof and headers, which are checked (`chain.light`). It moves on to the next gateway when one fails.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 import trio
@@ -47,8 +47,8 @@ from chain.errors import InvalidProofError, MalformedError, Refused
 from chain.light import InclusionProof, decode_proof, verify_inclusion
 from chain.values import ACCOUNT_BYTES, ID_BYTES, Account, BlockId, Header, Transaction, TxId
 from net.overlay import Overlay
-from net.requests import RequestRefused
 from net.peer import PeerId
+from net.requests import RequestRefused
 from net.transport import TransportError
 
 ROUND_TRIP_S = 10.0
@@ -107,7 +107,7 @@ class GatewayService:
             answer = Refusal(refused.reason, refused.detail)
         return encode_message(answer)
 
-    async def _answer(self, request: Request) -> Answer:  # noqa: PLR0911 - one return for each kind of request
+    async def _answer(self, request: Request) -> Answer:
         node = self._node
         match request:
             case Submit(raw):
@@ -193,7 +193,7 @@ class RemoteLedger:
                 answer = Unknown()
             if isinstance(answer, Refusal):
                 raise Refused(answer.reason, answer.detail)
-            if isinstance(answer, Found) and (answer.stage == "final" or answer.stage == stage):
+            if isinstance(answer, Found) and answer.stage in ("final", stage):
                 return self._checked(tx_id, answer)
             await trio.sleep(RETRY_S)
 
@@ -289,5 +289,3 @@ def _unexpected(answer: Answer) -> Exception:
     if isinstance(answer, Refusal):
         return Refused(answer.reason, answer.detail)
     return GatewayError(f"the gateway answered {type(answer).__name__}")
-
-

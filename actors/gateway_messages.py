@@ -138,16 +138,7 @@ class WaitingAnswer(msgspec.Struct, frozen=True, array_like=True, tag="pool", fo
 
 
 Answer = (
-    Accepted
-    | Refusal
-    | Number
-    | Result
-    | Found
-    | Unknown
-    | HeadsAnswer
-    | BlockAnswer
-    | HeadersAnswer
-    | WaitingAnswer
+    Accepted | Refusal | Number | Result | Found | Unknown | HeadsAnswer | BlockAnswer | HeadersAnswer | WaitingAnswer
 )
 
 _requests = msgspec.msgpack.Decoder(Request)

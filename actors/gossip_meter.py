@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from net.gossip.counters import Counters
 from net.gossip.events import MessageId
-from net.gossip.router import Counters
 from net.peer import PeerId
 
 HORIZON_MS = 20_000

@@ -1,11 +1,11 @@
 """Join a network that runs already: learn its genesis from a ledger node, and become one or more of its actors."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import trio
+from nacl.utils import random as random_bytes
 
 from actors import keyfile
 from actors.identity import SEED_BYTES, Identity
@@ -66,9 +66,7 @@ def join(
         msg = f"--at {at.lat},{at.lon} is outside the network's box"
         raise ScenarioError(msg)
     members = tuple(
-        Member(
-            f"{role}-{str(identity.peer_id)[-6:]}", role, identity, None if role == "miner" else at or middle
-        )
+        Member(f"{role}-{str(identity.peer_id)[-6:]}", role, identity, None if role == "miner" else at or middle)
         for role, identity in zip(roles, identities, strict=True)
     )
     return Joining(genesis, members, tuple((peer, (address,)) for peer, address in peers))
@@ -88,7 +86,7 @@ def joined_scenario(scenario: Scenario, joining: Joining) -> Scenario:
     return msgspec.structs.replace(
         scenario,
         # Nobody must be able to foresee a real node's choices: they do not follow from the scenario's seed.
-        seed=int.from_bytes(os.urandom(6), "big"),
+        seed=int.from_bytes(random_bytes(6), "big"),
         place=PlaceConfig(
             name=joining.genesis.network,
             lat_min=box.lat_min_e7 / 1e7,
@@ -127,7 +125,7 @@ async def _fetch_genesis(peers: Sequence[tuple[PeerId, Address]]) -> Genesis:
 
     failures = []
     async with trio.open_nursery() as nursery:
-        transport = Libp2pTransport(os.urandom(SEED_BYTES))
+        transport = Libp2pTransport(random_bytes(SEED_BYTES))
         await nursery.start(transport.run)
         for peer, address in peers:
             try:
@@ -136,7 +134,7 @@ async def _fetch_genesis(peers: Sequence[tuple[PeerId, Address]]) -> Genesis:
                     answer = await transport.request(peer, GENESIS, b"", timeout=DIAL_TIMEOUT_S)
                 genesis = _checked(answer)
             except (TransportError, MalformedError, GenesisError, trio.TooSlowError) as error:
-                failures.append(f"{address}: {error or 'no answer'}")
+                failures.append(f"{address}: {str(error) or 'no answer'}")
             else:
                 nursery.cancel_scope.cancel()
                 return genesis

@@ -35,7 +35,7 @@ class Journal:
         """Call `listener` for every record from now on, synchronously."""
         self._listeners.append(listener)
 
-    def record(self, actor: str, kind: str, **fields: Any) -> None:  # noqa: ANN401 - whatever JSON can say
+    def record(self, actor: str, kind: str, **fields: Any) -> None:
         """Append one record. Field values are JSON-ready: text, integers, floats, booleans, lists of these."""
         t = self._now_ms() - self._origin_ms
         line = self._encode({"t": t, "a": actor, "k": kind, **fields}) + b"\n"

@@ -44,7 +44,9 @@ def write(path: Path, identity: Identity, passphrase: str | None = None) -> None
     else:
         salt = os.urandom(pwhash.argon2id.SALTBYTES)
         ops, mem = pwhash.argon2id.OPSLIMIT_MODERATE, pwhash.argon2id.MEMLIMIT_MODERATE
-        content = _KeyFile(1, "argon2id", salt, ops, mem, bytes(_box(passphrase, salt, ops, mem).encrypt(identity.secret)))
+        content = _KeyFile(
+            1, "argon2id", salt, ops, mem, bytes(_box(passphrase, salt, ops, mem).encrypt(identity.secret))
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -6,12 +6,11 @@ from typing import Any, Literal, Protocol
 
 import trio
 
+from actors.identity import Identity
 from chain.contract import encode_args
 from chain.errors import Refused
 from chain.keys import sign_transaction
 from chain.values import Block, BlockId, Header, Receipt, Transaction, TxId
-
-from actors.identity import Identity
 
 Stage = Literal["accepted", "included", "final"]
 """How far a transaction must have come: in a mempool, in a block, in a final block."""

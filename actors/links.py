@@ -163,7 +163,9 @@ class LedgerLinks:
         return tuple(a for a in addresses if neighbour or not a.startswith("/memory/"))[:MAX_ADDRESSES]
 
 
-async def keep_linked(world: World, overlay: Overlay, wanted: Callable[[], Sequence[PeerId]], changed: trio.Event) -> None:
+async def keep_linked(
+    world: World, overlay: Overlay, wanted: Callable[[], Sequence[PeerId]], changed: trio.Event
+) -> None:
     """Keep links to the peers that `wanted` names, until cancelled; looks again every few seconds.
 
     `changed` is set once the first round of dialling is over, whatever came of it.

@@ -20,7 +20,6 @@ from chain.contracts.spatial_draw import SealedGroup, draw_group, seal_group
 from chain.contracts.spatial_records import ASSIGNED, PENDING, Content, Progress, Report
 from chain.errors import MalformedError, Refused
 from chain.values import Account, BlockId, TxId
-
 from net.peer import PeerId
 from net.requests import RequestRefused
 from net.transport import TransportError
@@ -216,9 +215,7 @@ class MecNode:
     async def _send_ballot(self, worker: Account, body: bytes) -> None:
         for _ in range(BALLOT_ATTEMPTS):
             try:
-                await self.node.overlay.request(
-                    PeerId.from_public_key(worker), BALLOT, body, timeout=BALLOT_TIMEOUT_S
-                )
+                await self.node.overlay.request(PeerId.from_public_key(worker), BALLOT, body, timeout=BALLOT_TIMEOUT_S)
             except TransportError as error:
                 self.world.journal.record(self.name, "ballot_failed", reason=str(error)[:100])
                 await trio.sleep(POLL_S)

@@ -91,6 +91,7 @@ class FullNode:
         self._links = LedgerLinks(world, name, self.overlay, known)
         self._effects: deque[LedgerEffect] = deque()
         self._work = trio.Event()
+        self._done = trio.Event()
         self._moved = trio.Event()
         self._rearm = trio.Event()
         self._wake_at_ms: int | None = None
@@ -109,9 +110,7 @@ class FullNode:
                 transactions = await stack.enter_async_context(
                     self._subscribed(tx_topic(topics), self._judge_transaction)
                 )
-                blocks = await stack.enter_async_context(
-                    self._subscribed(blocks_topic(topics), self._judge_block)
-                )
+                blocks = await stack.enter_async_context(self._subscribed(blocks_topic(topics), self._judge_block))
                 await stack.enter_async_context(self.overlay.serve(SYNC, self._serve_sync))
                 await stack.enter_async_context(self.overlay.serve(GATEWAY, GatewayService(self).handle))
                 await stack.enter_async_context(self.overlay.serve(GENESIS, self._serve_genesis))
@@ -204,7 +203,7 @@ class FullNode:
     async def _make_room(self) -> None:
         """Wait while too many effects wait: gossip then backs up in its bounded buffer, and is dropped there."""
         while len(self._effects) > MAX_EFFECTS:
-            await trio.sleep(0.01)
+            await self._done.wait()
         await trio.lowlevel.checkpoint()
 
     async def _carry_out(self) -> None:
@@ -213,6 +212,8 @@ class FullNode:
             self._work = trio.Event()
             while self._effects:
                 await self._carry_out_one(self._effects.popleft())
+            self._done.set()
+            self._done = trio.Event()
 
     async def _carry_out_one(self, effect: LedgerEffect) -> None:
         journal = self.world.journal
@@ -231,7 +232,11 @@ class FullNode:
                 self._nursery.start_soon(self._ask, PeerId(peer), request)
             case Committed(block, receipts):
                 journal.record(
-                    self.name, "block", height=block.header.height, id=block_id(block.header).hex()[:16], txs=len(receipts)
+                    self.name,
+                    "block",
+                    height=block.header.height,
+                    id=block_id(block.header).hex()[:16],
+                    txs=len(receipts),
                 )
                 self._advance(FoundBlock(block, receipts, final=False))
             case Finalised(block, receipts):

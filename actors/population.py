@@ -65,7 +65,7 @@ def scaled(population: PopulationConfig, actors: int) -> PopulationConfig:
 
 def build_city(scenario: Scenario, reports: ReportFile | None) -> City:
     """The world around the actors, from the scenario's seed and the file of reports, if there is one."""
-    rng = Random(f"{scenario.seed}/city")  # noqa: S311 - reproducible on purpose
+    rng = Random(f"{scenario.seed}/city")
     if reports is not None:
         return reported_city(reports.place, reports.reports, rng)
     return generated_city(scenario.place or PlaceConfig(), scenario.reports, rng)
@@ -75,11 +75,11 @@ def build_members(scenario: Scenario, city: City) -> tuple[Member, ...]:
     """Everybody, ledger nodes first, each with the identity and the home that follow from the seed."""
     population = scenario.population
     homes = {
-        name: city.home(Random(f"{scenario.seed}/{name}/home"))  # noqa: S311 - reproducible on purpose
+        name: city.home(Random(f"{scenario.seed}/{name}/home"))
         for role in ("requester", "worker")
         for name in names(role, getattr(population, role).count)
     }
-    people = [homes[name] for name in sorted(homes)] or [city.home(Random(f"{scenario.seed}/sites"))]  # noqa: S311
+    people = [homes[name] for name in sorted(homes)] or [city.home(Random(f"{scenario.seed}/sites"))]
     places: dict[str, Point | None] = dict(homes)
     for role in ("mec", "facility"):
         count = getattr(population, role).count

@@ -36,9 +36,7 @@ class Presence:
         until = now_ms + self._ttl_ms
         self._seen[worker] = _Seen(where, claimed_ms, until)
         self._seen.move_to_end(worker)
-        while self._seen and (
-            len(self._seen) > MAX_PRESENT or next(iter(self._seen.values())).until_ms < now_ms
-        ):
+        while self._seen and (len(self._seen) > MAX_PRESENT or next(iter(self._seen.values())).until_ms < now_ms):
             self._seen.popitem(last=False)
         return until
 

@@ -1,7 +1,6 @@
 """Run a population in real or in virtual time, from a plan to a report."""
 
 import signal
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -12,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 import trio
 
-from actors.clock import SIMULATION_EPOCH_MS, Clock, wall_clock_ms
+from actors.clock import SIMULATION_EPOCH_MS, Clock, Stopwatch, wall_clock_ms
 from actors.gossip_meter import GossipMeter
 from actors.journal import Journal
 from actors.outcome import report
@@ -94,7 +93,7 @@ def run_plan(plan: RunPlan, serve: Serve | None = None) -> dict[str, Any]:
 
 async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
     virtual = plan.kind == "simulate"
-    wall, cpu = time.perf_counter(), time.process_time()
+    watch = Stopwatch()
     clock = Clock(SIMULATION_EPOCH_MS if virtual else wall_clock_ms())
     started_ms = clock.now_ms()
     scenario = plan.scenario
@@ -145,8 +144,8 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
             return report(
                 swarm,
                 rows_refused=len(plan.reports.refused) if plan.reports else 0,
-                wall_s=time.perf_counter() - wall,
-                cpu_s=time.process_time() - cpu,
+                wall_s=watch.wall_s,
+                cpu_s=watch.cpu_s,
             )
         finally:
             swarm.close()
@@ -191,7 +190,7 @@ def _dealer(plan: RunPlan, city: City) -> Callable[[int, int], Iterator[Incident
     def deal(place: int, of: int) -> Iterator[Incident]:
         if rows is not None:
             return islice(replay(rows.reports, scenario.reports), place, None, of)
-        rng = Random(f"{scenario.seed}/incidents/{place}")  # noqa: S311 - reproducible on purpose
+        rng = Random(f"{scenario.seed}/incidents/{place}")
         types = tuple(sorted(scenario.spatial.types))
         return generate(city, scenario.reports.per_minute / of, types, scenario.population.requester.false_share, rng)
 

@@ -29,7 +29,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Base of the tables of a scenario."""
 
 
-class PlaceConfig(_Section):
+class PlaceConfig(_Section, frozen=True):
     """Bounding box, in degrees. Everything that is reported lies inside."""
 
     name: str = "Sampleton"
@@ -39,7 +39,7 @@ class PlaceConfig(_Section):
     lon_max: Longitude = 11.50
 
 
-class RequesterConfig(_Section):
+class RequesterConfig(_Section, frozen=True):
     """People who report what they see, or what they make up."""
 
     count: NotNegative = 10
@@ -47,7 +47,7 @@ class RequesterConfig(_Section):
     """Share of generated reports of things that are not there."""
 
 
-class WorkerConfig(_Section):
+class WorkerConfig(_Section, frozen=True):
     """People who look and vote."""
 
     count: NotNegative = 40
@@ -62,7 +62,7 @@ class WorkerConfig(_Section):
     """Shortest and longest time it takes to go and look."""
 
 
-class MinerConfig(_Section):
+class MinerConfig(_Section, frozen=True):
     """Nodes that mine."""
 
     count: NotNegative = 6
@@ -72,7 +72,7 @@ class MinerConfig(_Section):
     """How often a miner grinds its share of hashes."""
 
 
-class MecConfig(_Section):
+class MecConfig(_Section, frozen=True):
     """Edge nodes: attest presence, draw voters, serve light actors."""
 
     count: NotNegative = 3
@@ -80,7 +80,7 @@ class MecConfig(_Section):
     """How long a worker counts as present after it last said so."""
 
 
-class FacilityConfig(_Section):
+class FacilityConfig(_Section, frozen=True):
     """Who reviews confirmed reports."""
 
     count: NotNegative = 1
@@ -88,7 +88,7 @@ class FacilityConfig(_Section):
     """Shortest and longest time from taking a report to closing it."""
 
 
-class PopulationConfig(_Section):
+class PopulationConfig(_Section, frozen=True):
     """Who takes part."""
 
     requester: RequesterConfig = RequesterConfig()
@@ -98,7 +98,7 @@ class PopulationConfig(_Section):
     facility: FacilityConfig = FacilityConfig()
 
 
-class LedgerConfig(_Section):
+class LedgerConfig(_Section, frozen=True):
     """Consensus parameters; part of genesis, hence the same for all."""
 
     kind: Literal["pow"] = "pow"
@@ -120,7 +120,7 @@ class LedgerConfig(_Section):
     """Whether MEC nodes and facilities that are not in genesis may enrol themselves."""
 
 
-class RewardConfig(_Section):
+class RewardConfig(_Section, frozen=True):
     """Which reading of the reward formulas, and its parameters (spec spatial, "Rewards")."""
 
     reading: Literal["bounded", "paper"] = "bounded"
@@ -133,7 +133,7 @@ class RewardConfig(_Section):
     history_cap: Positive = 20
 
 
-class SpatialConfig(_Section):
+class SpatialConfig(_Section, frozen=True):
     """The rules of reports, votes and rewards; part of genesis."""
 
     types: tuple[str, ...] = REPORT_TYPES
@@ -153,7 +153,7 @@ class SpatialConfig(_Section):
     rewards: RewardConfig = RewardConfig()
 
 
-class ReportsConfig(_Section):
+class ReportsConfig(_Section, frozen=True):
     """Where reports come from: generated, or a CSV of real ones (``--reports``)."""
 
     per_minute: Annotated[float, Meta(gt=0)] = 40.0
@@ -169,7 +169,7 @@ class ReportsConfig(_Section):
     """Replayed: from a category's name in the file to a report type; what is not listed becomes ``other``."""
 
 
-class NetworkConfig(_Section):
+class NetworkConfig(_Section, frozen=True):
     """The links between actors."""
 
     kind: Literal["memory", "libp2p"] = "memory"
@@ -184,7 +184,7 @@ class NetworkConfig(_Section):
     heartbeat_ms: Positive = 1_000
 
 
-class Scenario(_Section):
+class Scenario(_Section, frozen=True):
     """Everything that a run follows from, but the code."""
 
     name: str = "city"
@@ -258,10 +258,11 @@ def _override(tree: dict[str, Any], override: str) -> None:
         value = text
     *tables, leaf = key.strip().split(".")
     for table in tables:
-        tree = tree.setdefault(table, {})
-        if not isinstance(tree, dict):
+        inner: object = tree.setdefault(table, {})
+        if not isinstance(inner, dict):
             msg = f"--set {override}: {table} is a value, not a table"
             raise ScenarioError(msg)
+        tree = inner
     tree[leaf] = value
 
 

@@ -18,6 +18,8 @@ from actors.sensing.city import Incident
 from actors.tally import Tally
 from actors.worker import Worker
 from actors.world import World
+from chain.contracts.spatial_board import count_reports
+from chain.contracts.spatial_records import STATUSES
 from chain.ledgers.pow.ledger import PowLedger
 from chain.store import Store
 from net.peer import PeerId
@@ -62,6 +64,7 @@ class Swarm:
         self.refusals: Counter[str] = Counter()
         """Reasons for which requesters' reports were refused."""
         self._known = tuple(known)
+        self._statuses: tuple[int, Sequence[tuple[str, int]]] | None = None
         self._make_transport = make_transport
         self._stores: dict[str, Store] = {}
         self._open_store = open_store
@@ -75,6 +78,17 @@ class Swarm:
     def full_nodes(self) -> Sequence[FullNode]:
         """The ledger nodes that have been started, in order of members."""
         return [a.node for m in self.members if (a := self.actors.get(m.name)) and isinstance(a.node, FullNode)]
+
+    def statuses(self) -> Sequence[tuple[str, int]]:
+        """How many reports are in each status, finally, as the first ledger node has it."""
+        nodes = self.full_nodes
+        if not nodes:
+            return []
+        core = nodes[0].core
+        if self._statuses is None or self._statuses[0] != core.final.height:
+            counts = [(status, count_reports(core.final_state, status)) for status in STATUSES]
+            self._statuses = core.final.height, counts
+        return self._statuses[1]
 
     def watch(self, witness: Witness) -> None:
         """Have every ledger node of the swarm tell `witness` of its blocks."""
@@ -189,5 +203,3 @@ def _summary(error: BaseException) -> str:
         where = f"{code.co_filename.rsplit('/', 2)[-1]}:{trace.tb_lineno} in {code.co_name}"
         trace = trace.tb_next
     return f"{type(error).__name__}: {error} ({where})"
-
-

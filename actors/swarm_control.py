@@ -33,7 +33,7 @@ from actors.population import ROLES
 from actors.requester import Requester
 from actors.sensing.mobility import Point
 from actors.swarm import Swarm
-from actors.views import actor_id, block_summary, block_view, report_view, transaction_view
+from actors.views import actor_id, block_summary, block_view, report_view, shown_status, transaction_view
 from actors.worker import Worker
 from chain.contract import event_fields
 from chain.contracts.accounts import balance_of
@@ -111,7 +111,7 @@ class SwarmControl:
             final_height=reference.core.final.height if reference else 0,
             block_interval_ms=world.genesis.pow.block_interval_ms,
             finality_depth=world.genesis.pow.finality_depth,
-            reports=report_counts(self._swarm.tally.events),
+            reports=[(shown_status(status), n) for status, n in self._swarm.statuses()],
         )
 
     def actors(self) -> Sequence[ActorSummary]:
@@ -285,7 +285,7 @@ class SwarmControl:
     def begin(self, node: FullNode) -> None:
         """See `actors.node.Witness`."""
 
-    def jumped(self, node: FullNode) -> None:
+    def jumped(self, node: FullNode) -> None:  # noqa: ARG002 - a Witness
         """See `actors.node.Witness`: what is pending is settled somewhere we do not look."""
         self._unfinal.clear()
 
@@ -405,9 +405,7 @@ class SwarmControl:
         )
 
     async def _recent(self, actor: Actor, status: str) -> Sequence[Report]:
-        rows: Sequence[Report] = await self._ask(
-            lambda: actor.ledger.query("spatial", "reports", status, 500, None)
-        )
+        rows: Sequence[Report] = await self._ask(lambda: actor.ledger.query("spatial", "reports", status, 500, None))
         return rows
 
     async def _view(self, actor: Actor, row: Report) -> ReportView:
@@ -416,7 +414,7 @@ class SwarmControl:
             progress = await self._ask(lambda: actor.ledger.query("spatial", "progress", row.id))
         core = node.core if (node := self._reference()) else None
         final_ms = core.final.time_ms if core else 0
-        return report_view(self._world, row, progress, actor.identity.account, final_ms)
+        return report_view(row, progress, actor.identity.account, final_ms)
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -433,24 +431,6 @@ class SwarmControl:
             raise LedgerUnavailableError(str(error)) from None
         except Refused as refused:
             raise CommandRefusedError(refused.reason, refused.detail) from None
-
-
-def report_counts(events: Mapping[str, int]) -> Sequence[tuple[str, int]]:
-    """How many reports are in each status, from the final events so far."""
-    n = {name: events.get(f"spatial.{name}", 0) for name in ("submitted", "assigned", "confirmed", "rejected")}
-    n |= {name: events.get(f"spatial.{name}", 0) for name in ("expired", "taken", "closed")}
-    decided = n["confirmed"] + n["rejected"]
-    expired_assigned = max(0, n["assigned"] - decided - max(0, n["submitted"] - decided - n["expired"]))
-    assigned = max(0, n["assigned"] - decided - min(expired_assigned, n["expired"]))
-    return [
-        ("pending", max(0, n["submitted"] - decided - n["expired"] - assigned)),
-        ("assigned", assigned),
-        ("confirmed", n["confirmed"] - n["taken"]),
-        ("in_review", n["taken"] - n["closed"]),
-        ("closed", n["closed"]),
-        ("rejected", n["rejected"]),
-        ("expired", n["expired"]),
-    ]
 
 
 def ledger_status(status: str) -> str:

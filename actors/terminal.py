@@ -4,10 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from actors.node import FullNode
 from actors.run import RunPlan
 from actors.swarm import Swarm
-from actors.swarm_control import report_counts
+from actors.views import shown_status
 
 QUIET_EVERY_S = 10
 MAX_ROWS_LISTED = 20
@@ -50,7 +49,7 @@ class Terminal:
         elapsed = (world.clock.now_ms() - world.started_ms) // 1000
         nodes = swarm.full_nodes
         height, final = (nodes[0].core.head.height, nodes[0].core.final.height) if nodes else (0, 0)
-        counts = ", ".join(f"{number} {status}" for status, number in report_counts(swarm.tally.events) if number)
+        counts = ", ".join(f"{number} {shown_status(status)}" for status, number in swarm.statuses() if number)
         running = sum(state == "running" for state in swarm.states.values())
         line = (
             f"{elapsed // 60:02d}:{elapsed % 60:02d}  {running}/{len(swarm.members)} up  block {height} (final {final})  "
@@ -71,19 +70,19 @@ class Terminal:
         """What came of the run."""
         self._erase()
         reports, chain, gossip = report["reports"], report["chain"], report["gossip"]
+        agree = "agree" if report["replicas_agree"] else "DISAGREE"
+        conserved = "conserved" if report["supply_conserved"] else "NOT CONSERVED"
         rows = [
             ("reports", ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in reports.items())),
             ("rewards", ", ".join(f"{role} {amount / 1e6:,.2f}" for role, amount in report["rewards"].items())),
             ("chain", f"height {chain['height']}, final {chain['final_height']}, head {chain['head'][:16]}"),
             (
                 "replicas",
-                f"{report['replicas']}, {'agree' if report['replicas_agree'] else 'DISAGREE'}; supply "
-                f"{'conserved' if report['supply_conserved'] else 'NOT CONSERVED'}",
+                f"{report['replicas']}, {agree}; supply {conserved}",
             ),
             (
                 "gossip",
-                f"{gossip['published']} published, {gossip['delivered']} delivered, {gossip['undelivered']} undelivered, "
-                f"p50 {gossip['p50_ms']} ms, p99 {gossip['p99_ms']} ms",
+                ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in gossip.items()),
             ),
             ("time", f"{report['virtual_s']} s of the run, {report['wall_s']} s, {report['cpu_s']} s of CPU"),
             ("journal", f"{report['journal_records']} records, sha256 {report['journal_sha256']}"),
@@ -104,13 +103,12 @@ def doors(swarm: Swarm) -> list[str]:
     return [
         f"{address}/p2p/{node.identity.peer_id}"
         for node in swarm.full_nodes
-        if isinstance(node, FullNode)
         for address in node.overlay.addresses
         if not address.startswith("/memory/")
     ]
 
 
-def write_json(path: Any, value: Mapping[str, Any]) -> None:  # noqa: ANN401 - a Path
+def write_json(path: Any, value: Mapping[str, Any]) -> None:
     """Write a report to a file, whole or not at all."""
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(value, indent=2) + "\n")

@@ -13,7 +13,7 @@ from chain.codec import decode_block, decode_transaction
 from chain.errors import InvalidBlockError, MalformedError, Refused
 from chain.keys import check_transaction
 from chain.ledgers.pow.rules import HeaderStatus
-from chain.values import Account, BlockId, Header
+from chain.values import BlockId, Header
 from net.gossip.events import Message, Verdict
 
 Judgement = tuple[Verdict, str]
@@ -64,7 +64,7 @@ def judge_block(message: Message, ledger: Headers, now_ms: int) -> Judgement:
     return ACCEPTED
 
 
-def judge_notice(message: Message, topic: str, mec_nodes: Collection[Account], topic_of: "TopicOf") -> Judgement:
+def judge_notice(message: Message, topic: str, mec_nodes: Collection[bytes], topic_of: "TopicOf") -> Judgement:
     """News of a report in a cell."""
     # [REJECT] It is the canonical encoding of a notice.
     try:

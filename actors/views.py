@@ -28,9 +28,7 @@ def shown_status(status: str) -> str:
     return SHOWN_STATUS.get(status, status)
 
 
-def report_view(
-    world: World, row: Report, progress: Progress | None, viewer: Account, final_ms: int
-) -> ReportView:
+def report_view(row: Report, progress: Progress | None, viewer: Account, final_ms: int) -> ReportView:
     """One report. `final_ms` is the time of the last final block: what happened later is not final."""
     content = row.content
     times = [
@@ -136,7 +134,7 @@ def _arguments(world: World, transaction: Transaction) -> Sequence[tuple[str, st
     return [(name.rstrip("_"), shown(value)) for name, value in zip(names, values, strict=True)]
 
 
-def shown(value: Any) -> str:  # noqa: ANN401 - whatever a contract takes or emits
+def shown(value: Any) -> str:
     """A printable form: bytes in hex, all cut short."""
     if isinstance(value, bytes):
         text = value.hex()

@@ -16,17 +16,17 @@ from trio.testing import MockClock
 Result = TypeVar("Result")
 
 
-def run_virtual(main: Callable[..., Awaitable[Result]], *args: Any, seed: int) -> Result:  # noqa: ANN401 - as trio.run
+def run_virtual(main: Callable[..., Awaitable[Result]], *args: Any, seed: int) -> Result:
     """Like ``trio.run``, but time jumps to the next deadline as soon as nothing can run, and a replay is identical.
 
     `seed` orders tasks that become runnable together. Not for code that uses threads, sockets or processes.
     """
     was = trio_run._ALLOW_DETERMINISTIC_SCHEDULING  # noqa: SLF001 - trio has no public switch
     state = trio_run._r.getstate()  # noqa: SLF001
-    trio_run._ALLOW_DETERMINISTIC_SCHEDULING = True  # noqa: SLF001
+    trio_run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc] # noqa: SLF001 - declared final
     trio_run._r.seed(seed)  # noqa: SLF001
     try:
         return trio.run(main, *args, clock=MockClock(autojump_threshold=0))
     finally:
-        trio_run._ALLOW_DETERMINISTIC_SCHEDULING = was  # noqa: SLF001
+        trio_run._ALLOW_DETERMINISTIC_SCHEDULING = was  # type: ignore[misc] # noqa: SLF001
         trio_run._r.setstate(state)  # noqa: SLF001

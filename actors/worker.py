@@ -156,7 +156,7 @@ class Worker:
         return judge_notice(
             message,
             message.topic,
-            self.node.mec_nodes,
+            self.node.mec_nodes.keys(),
             lambda lat_e7, lon_e7: cell_topic(self.world.topics, Point.from_e7(lat_e7, lon_e7)),
         )[0]
 

@@ -46,7 +46,7 @@ class World:
 
     def rng(self, actor: str, purpose: str) -> Random:
         """A generator that depends on the run's seed, the actor and the purpose alone."""
-        return Random(f"{self.scenario.seed}/{actor}/{purpose}")  # noqa: S311 - reproducible on purpose
+        return Random(f"{self.scenario.seed}/{actor}/{purpose}")
 
     def name_of(self, key: bytes) -> str:
         """An actor's name, or a short form of a stranger's key."""

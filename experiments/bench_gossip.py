@@ -88,6 +88,21 @@ def run(
     return {"bench": "gossip", "seed": seed, "machine": machine(), "figures": figures, "rows": rows}
 
 
+def table(report: dict[str, Any]) -> str:
+    """Render a report of `run` for people."""
+    lines = [
+        f"{'variant':16}{'peers':>6}{'deliveries':>12}{'undelivered':>12}{'CPU s':>9}{'per CPU s':>11}{'ratio':>8}"
+    ]
+    stock = report["figures"]["stock_deliveries_per_cpu_s"]
+    for row in report["rows"]:
+        rate = row["deliveries_per_cpu_s"]
+        lines.append(
+            f"{row['variant']:16}{row['nodes']:>6}{row['deliveries']:>12,}{row['undelivered']:>12,}{row['cpu_s']:>9.2f}"
+            f"{rate:>11,.0f}{rate / stock:>8.1f}"
+        )
+    return "\n".join(lines)
+
+
 def machine() -> dict[str, Any]:
     """Describe what the figures were measured on."""
     model = platform.processor() or "unknown"

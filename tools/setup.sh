@@ -143,6 +143,8 @@ install_lock() {
     say "installing $(grep -c '^[a-z0-9].*==' "$lock") distributions from $lock (a minute or two the first time)"
     .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes -r "$lock" ||
         stop "pip could not install $lock (its reason is above); then type: make $make_target"
+    # trio-typing, which libp2p brings, has types of an old trio that hide trio's own from mypy.
+    rm -rf .venv/lib/python3.*/site-packages/trio-stubs
     stamp "$lock" "$hash"
 }
 

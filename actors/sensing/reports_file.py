@@ -57,9 +57,7 @@ class ReportFile:
     place: PlaceConfig
 
 
-def read(
-    path: Path, *, categories: Mapping[str, str], types: Iterable[str], place: PlaceConfig | None
-) -> ReportFile:
+def read(path: Path, *, categories: Mapping[str, str], types: Iterable[str], place: PlaceConfig | None) -> ReportFile:
     """Read a file of reports for a place (None: derived from the file).
 
     A bad row stops nothing. Raises ScenarioError when the file cannot be read, lacks a column or has no usable row.

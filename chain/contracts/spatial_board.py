@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from chain.codec import encode
-from chain.contract import Context
+from chain.contract import Context, state_key
 from chain.contracts.spatial_cells import cell_key, cell_of
 from chain.contracts.spatial_records import Assignment, Ballot, Content, Operator, Report, ReportId
 from chain.contracts.spatial_rules import SpatialRules
+from chain.state import WorldState
 from chain.values import Account
 
 _RULES = b"rules"
@@ -58,6 +59,11 @@ def served_key(combination: bytes) -> bytes:
 def status_key(status: str, recorded_ms: int, report: ReportId) -> bytes:
     """Index of reports by status, in the order they were recorded."""
     return b"status/" + status.encode() + b"/" + recorded_ms.to_bytes(8, "big") + report
+
+
+def count_reports(state: WorldState, status: str) -> int:
+    """How many reports have a status; for people, since it costs a scan."""
+    return sum(1 for _ in state.scan(state_key("spatial", b"status/" + status.encode() + b"/")))
 
 
 def place_key(rules: SpatialRules, report: ReportId, content: Content) -> bytes:
