@@ -8,6 +8,9 @@ import trio
 from actors.control import Update
 from tests.web.chromium import distance
 from tests.web.population import START_MS, report
+from web.app import create_app
+from web.assets import Assets
+from web.serve import serve
 
 pytestmark = pytest.mark.browser
 
@@ -119,8 +122,6 @@ async def test_a_report_of_others_appears_on_the_map(site, browser, worker):
 
 
 async def test_the_page_says_when_the_server_is_gone_and_comes_back(app, population, browser, worker, nursery):
-    from web.serve import serve
-
     page = await browser.page()
     async with trio.open_nursery() as first:
         url = await first.start(serve, app, "127.0.0.1", 0)
@@ -218,3 +219,27 @@ async def test_hostile_text_stays_text(site, browser, worker):
     await page.goto(site.path(f"/actors/{worker}"))
     assert await page.evaluate("document.querySelector('#chart a.mark:last-of-type').dataset.type") == evil
     assert all(url.startswith((site.url, "ws")) for url in page.requests if "://" in url), "no third party"
+
+
+async def test_without_the_map_library_the_drawing_takes_clicks(population, browser, worker, nursery, tmp_path):
+    app = create_app(population, secret=b"s", allowed_hosts=["127.0.0.1"], assets=Assets(modules=tmp_path))
+    url = await nursery.start(serve, app, "127.0.0.1", 0)
+    page = await browser.page()
+    await page.goto(f"{url}actors/{worker}")
+    await page.wait("document.querySelector('.map__drawing--pick')")
+    await page.click("#chart", at=(0.25, 0.5))
+    await page.wait("document.getElementById('lat').value")
+    assert float(await page.evaluate("document.getElementById('lat').value")) == pytest.approx(52.52, abs=0.001)
+    assert float(await page.evaluate("document.getElementById('lon').value")) == pytest.approx(13.3784, abs=0.001)
+    assert page.complaints == []
+
+
+async def test_a_message_survives_the_refresh_in_the_background(site, browser, worker):
+    """Blocks that arrive while a form is sent must not use up what the next page has to say."""
+    page = await browser.page()
+    await page.goto(site.path(f"/actors/{worker}"))
+    await page.wait("document.getElementById('live').textContent === 'Live'")
+    async with page.loading():
+        site.population.mine()
+        await page.click(".attend button")
+    assert "You decide for this actor now" in await page.text("main")
