@@ -21,6 +21,7 @@ from quart.wrappers import Request, Websocket
 
 TOKEN_FIELD = "csrf_token"  # noqa: S105 the name of a field
 TOKEN_KEY = "csrf"  # noqa: S105
+WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 compared with, not bound to
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 HEADERS = {
@@ -77,6 +78,15 @@ def install(app: Quart, secret: bytes, allowed_hosts: Sequence[str]) -> None:
     app.jinja_env.globals["csrf_token"] = csrf_token
 
 
+def hosts_of(bind: str) -> tuple[str, ...]:
+    """Which hosts to allow for a server that listens on `bind`: itself, this machine's own names for a loopback or
+    wildcard address, and any address for a wildcard.
+    """
+    loopback = ("localhost", "127.0.0.1", "::1")
+    host = bind.lower().strip("[]")
+    return (*loopback, host) if host in {*loopback, *WILDCARDS} else (host,)
+
+
 def csrf_token() -> str:
     """The token of this session; made when the first form is drawn."""
     token = session.get(TOKEN_KEY)
@@ -95,7 +105,7 @@ def split_host(netloc: str) -> str:
 
 def _check_host(asked: Request | Websocket, hosts: frozenset[str]) -> None:
     host = split_host(asked.headers.get("Host", ""))
-    if host in hosts or (hosts & {"0.0.0.0", "::"} and _is_address(host)):  # noqa: S104 a wildcard, not a bind
+    if host in hosts or (hosts & WILDCARDS and _is_address(host)):
         return
     abort(400, "This server does not answer to that name. Use the address it printed when it started.")
 

@@ -1,5 +1,6 @@
 """What a person sees and does, in a real Chromium over a real socket."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,36 @@ async def test_a_block_arrives_without_reload(site, browser, worker):
     assert await page.evaluate("document.activeElement.id") == "lat", "focus stays"
     assert page.navigations == 1
     assert page.complaints == []
+
+
+async def test_a_new_ballot_is_announced_and_shown(site, browser, worker):
+    population = site.population
+    first = population.asked[0]
+    page = await browser.page()
+    await page.goto(site.path(f"/actors/{worker}"))
+    await page.wait("document.getElementById('live').textContent === 'Live'")
+    population.asked.append(replace(first, report=population.found[9].id, type="broken light"))
+    population.push(Update("ballot", START_MS, {"report": population.found[9].id}))
+    await page.wait(f"document.getElementById('confirm-{population.found[9].id}')")
+    assert await page.evaluate("document.getElementById('news').textContent") == "A report waits for a vote."
+
+
+@needs_leaflet
+async def test_coasts_appear_where_they_are_true(site, browser, worker):
+    """Zoomed out there is land; at the scale of a city, where it would be wrong by kilometres, there is none."""
+    page = await browser.page()
+    await page.goto(site.path(f"/actors/{worker}"))
+    await page.wait("!document.getElementById('map-help').hidden")
+    ground = "#leaflet .leaflet-ground-pane canvas"
+    land = [int("fbfaf4"[start : start + 2], 16) for start in (0, 2, 4)]
+    assert not any(distance(colour, land) < 2 for colour in await page.pixels(ground))
+    for _ in range(9):
+        await page.click(".leaflet-control-zoom-out")
+    # East of the place, whose frame is a dot in the middle now, lies Poland.
+    await page.wait(
+        f"(c => c.getContext('2d').getImageData(c.width * 0.58, c.height * 0.56, 1, 1).data[0] === {land[0]})"
+        f"(document.querySelector('{ground}'))"
+    )
 
 
 @needs_leaflet

@@ -5,6 +5,7 @@ import pytest
 from tests.web.markup import Markup
 from tests.web.population import FixedPopulation
 from web.app import create_app
+from web.guard import hosts_of
 
 
 async def token_of(client, worker):
@@ -32,6 +33,13 @@ async def test_a_wildcard_answers_to_addresses_but_not_to_names(population, wild
         assert (await client.get("/", headers={"Host": host})).status_code == 200
     for host in ("evil.example", "10.1.2.3.evil.example"):
         assert (await client.get("/", headers={"Host": host})).status_code == 400
+
+
+def test_hosts_of_an_address_to_listen_on():
+    assert hosts_of("10.0.0.7") == ("10.0.0.7",)
+    assert {"localhost", "127.0.0.1", "::1"} <= set(hosts_of("127.0.0.1"))
+    assert {"localhost", "0.0.0.0"} <= set(hosts_of("0.0.0.0"))
+    assert "::" in hosts_of("[::]")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,13 @@ import { refresher } from "./refresh.js";
 const updates = document.body.dataset.updates;
 if (updates) {
   const refresh = refresher();
-  listen(updates, { onUpdate: refresh, onConnect: refresh, status: document.getElementById("live") });
+  const news = document.getElementById("news");
+  const onUpdate = ({ kind }) => {
+    // Blocks come all the time; that one is asked for something is worth interrupting a screen reader for.
+    if (kind === "ballot") news.textContent = "A report waits for a vote.";
+    refresh();
+  };
+  listen(updates, { onUpdate, onConnect: refresh, status: document.getElementById("live") });
 }
 
 if (document.getElementById("map")) {
