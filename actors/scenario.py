@@ -147,7 +147,7 @@ class SpatialConfig(_Section, frozen=True):
     """Blocks after the one that recorded a report whose id seeds the draw."""
     assign_window_ms: Positive = 60_000
     vote_window_ms: Positive = 6_000
-    reveal_window_ms: Positive = 5_000
+    reveal_window_ms: Positive = 10_000
     tally_window_ms: Positive = 30_000
     max_report_age_ms: Positive = 600_000
     rewards: RewardConfig = RewardConfig()
