@@ -35,13 +35,13 @@ class GossipFigures:
 
 
 class _Flight:
-    __slots__ = ("expected", "received", "since_ms", "topic")
+    __slots__ = ("owed", "since_ms", "topic")
 
-    def __init__(self, since_ms: float, topic: str, expected: int) -> None:
+    def __init__(self, since_ms: float, topic: str, owed: set[PeerId]) -> None:
         self.since_ms = since_ms
         self.topic = topic
-        self.expected = expected
-        self.received = 0
+        self.owed = owed
+        """Who wanted it when it was published, wants it still, and has not got it."""
 
 
 class GossipMeter:
@@ -69,24 +69,23 @@ class GossipMeter:
                 del self._subscribers[topic]
             for flight in self._flights.values():
                 if flight.topic == topic:
-                    flight.expected = max(flight.received, flight.expected - 1)
+                    flight.owed.discard(peer)
 
     def published(self, peer: PeerId, message: MessageId, topic: str) -> None:
         """`peer` published a message."""
         now_ms = self._now_s() * 1000
         self._forget(now_ms - HORIZON_MS)
         self._published += 1
-        subscribers = self._subscribers.get(topic, ())
-        self._flights[message] = _Flight(now_ms, topic, len(subscribers) - (peer in subscribers))
+        self._flights[message] = _Flight(now_ms, topic, self._subscribers.get(topic, set()) - {peer})
         if len(self._flights) > MAX_TRACKED:
             self._close(self._flights.popitem(last=False)[1])
 
-    def delivered(self, message: MessageId) -> None:
-        """A peer other than the publisher got a message for the first time."""
+    def delivered(self, peer: PeerId, message: MessageId) -> None:
+        """`peer`, who is not the publisher, got a message for the first time."""
         self._delivered += 1
         flight = self._flights.get(message)
         if flight is not None:
-            flight.received += 1
+            flight.owed.discard(peer)
             latency = self._now_s() * 1000 - flight.since_ms
             self._bins[min(BINS, int(latency / BIN_MS))] += 1
             self._max_ms = max(self._max_ms, latency)
@@ -97,7 +96,7 @@ class GossipMeter:
 
     def figures(self, *, settle: bool = False) -> GossipFigures:
         """Totals; with `settle` what is still missing counts as undelivered although its horizon has not passed."""
-        missing = sum(max(0, f.expected - f.received) for f in self._flights.values()) if settle else 0
+        missing = sum(len(flight.owed) for flight in self._flights.values()) if settle else 0
         return GossipFigures(
             self._published,
             self._delivered,
@@ -122,4 +121,4 @@ class GossipMeter:
             self._close(self._flights.popitem(last=False)[1])
 
     def _close(self, flight: _Flight) -> None:
-        self._undelivered += max(0, flight.expected - flight.received)
+        self._undelivered += len(flight.owed)

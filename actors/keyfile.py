@@ -62,16 +62,19 @@ def write(path: Path, identity: Identity, passphrase: str | None = None) -> None
 def read(path: Path, passphrase: str | None = None) -> Identity:
     """Read an identity. Raises KeyFileError: missing, damaged, readable by others, or the wrong passphrase."""
     try:
-        if not passphrase and path.stat().st_mode & 0o077:
-            # An unencrypted key that others can read is no secret; ssh refuses such a file too.
-            content = _decode(path)
-            if content.kdf == "none":
-                msg = f"{path} can be read by others; run: chmod 600 {path}"
-                raise KeyFileError(msg)
-        content = _decode(path)
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = _decode(path, file.read(MAX_KEY_FILE_BYTES + 1))
     except FileNotFoundError:
         msg = f"{path} does not exist; make a key with: python launch.py keys new {path}"
         raise KeyFileError(msg) from None
+    except OSError as error:
+        msg = f"cannot read key file {path}: {error.strerror}"
+        raise KeyFileError(msg) from None
+    if content.kdf == "none" and mode & 0o077:
+        # An unencrypted key that others can read is no secret; ssh refuses such a file too.
+        msg = f"{path} can be read by others; run: chmod 600 {path}"
+        raise KeyFileError(msg)
     if content.kdf == "none":
         return Identity(content.key)
     if passphrase is None:
@@ -84,12 +87,10 @@ def read(path: Path, passphrase: str | None = None) -> Identity:
         raise KeyFileError(msg) from None
 
 
-def _decode(path: Path) -> _KeyFile:
-    with path.open("rb") as file:
-        raw = file.read(MAX_KEY_FILE_BYTES + 1)
+def _decode(path: Path, raw: bytes) -> _KeyFile:
     try:
         content = msgspec.msgpack.decode(raw, type=_KeyFile)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         content = None
     # The limits of the key derivation come from the file: bound what a planted file can make us spend.
     if (

@@ -4,13 +4,13 @@ Ledger nodes keep `degree` links among themselves and learn of further ones by s
 to the gateway they want most, one spare ledger node, and a few others like themselves.
 """
 
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import trio
 
+from actors.address_book import MEMORY_PREFIX
 from actors.identity import Identity
 from actors.messages import HELLO, MAX_ADDRESSES, MAX_PEERS_TOLD, Hello, Known, Welcome, read
 from actors.world import World
@@ -22,12 +22,12 @@ from net.overlay import Delivery, Judge, Overlay
 from net.peer import Address, PeerId
 from net.requests import RequestRefused
 from net.signing import verify_once
-from net.transport import LinkUp, NotConnectedError, Transport, TransportError
+from net.transport import LinkUp, Transport, TransportError
 
 HELLO_TIMEOUT_S = 10.0
 MAX_LINKS = 256
-MAX_STRANGERS = 256
-REDIAL_S = 2.0
+GREET_AGAIN_S = 30.0
+"""How often a ledger node asks one of its peers for further ones: who came meanwhile becomes known everywhere."""
 
 
 class _Observer:
@@ -41,7 +41,7 @@ class _Observer:
         self._world.journal.record(self._name, "published", topic=topic, id=message_id[-16:].hex())
 
     def delivered(self, message_id: MessageId, topic: str, now: float) -> None:  # noqa: ARG002
-        self._world.meter.delivered(message_id)
+        self._world.meter.delivered(self._peer, message_id)
         self._world.journal.record(self._name, "delivered", topic=topic, id=message_id[-16:].hex())
 
     def penalised(self, peer: PeerId, reason: str, now: float) -> None:  # noqa: ARG002
@@ -103,18 +103,18 @@ class LedgerLinks:
         degree = world.scenario.network.degree
         self._keeper = ConnectionKeeper(overlay, min_degree=degree, max_degree=MAX_LINKS, rng=world.rng(name, "dial"))
         self._ledger_peers: set[PeerId] = set()
-        self._strangers: OrderedDict[PeerId, tuple[Address, ...]] = OrderedDict()
 
     async def run(self, told: LedgerPeers, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep links until cancelled; started() when hellos are answered."""
         for peer in self._known:
-            self._keeper.add(peer, self._world.addresses.get(peer, ()))
+            self._keeper.add(peer, self._world.addresses.of(peer))
         async with (
             trio.open_nursery() as nursery,
             self._overlay.serve(HELLO, self._welcome),
             self._overlay.links() as events,
         ):
             await nursery.start(self._keeper.run)
+            nursery.start_soon(self._greet_again, told)
             task_status.started()
             async for event in events:
                 if isinstance(event, LinkUp):
@@ -124,8 +124,16 @@ class LedgerLinks:
                     told.down(event.peer)
             nursery.cancel_scope.cancel()
 
+    async def _greet_again(self, told: LedgerPeers) -> None:
+        while True:
+            await trio.sleep(GREET_AGAIN_S * self._rng.uniform(0.8, 1.2))
+            if self._ledger_peers:
+                await self._greet(self._rng.choice(sorted(self._ledger_peers)), told)
+
     async def _greet(self, peer: PeerId, told: LedgerPeers) -> None:
-        hello = Hello(ledger=True, addresses=self._tellable(self._overlay.addresses, neighbour=False))
+        # The transport knows on what it listens now; what the book has of us may be of before a restart.
+        ours = [a for a in self._overlay.addresses if not a.startswith(MEMORY_PREFIX)]
+        hello = Hello(ledger=True, addresses=tuple(ours[:MAX_ADDRESSES]))
         try:
             answer = await self._overlay.request(peer, HELLO, encode(hello), timeout=HELLO_TIMEOUT_S)
             welcome = read(Welcome, answer)
@@ -133,49 +141,28 @@ class LedgerLinks:
             return  # a light actor, which holds no ledger, or somebody who is gone already
         if peer not in self._overlay.peers():
             return
-        self._ledger_peers.add(peer)
-        told.up(peer)
+        if peer not in self._ledger_peers:
+            self._ledger_peers.add(peer)
+            told.up(peer)
         for known in welcome.peers:
             with suppress(ValueError):  # not the id of an Ed25519 key: of no use to us
-                self._keeper.add(PeerId.parse(known.peer), [Address(address) for address in known.addresses])
+                other = PeerId.parse(known.peer)
+                self._world.addresses.heard(other, [Address(address) for address in known.addresses])
+                self._keeper.add(other, self._world.addresses.of(other))
 
     async def _welcome(self, peer: PeerId, body: bytes) -> bytes:
         try:
             hello = read(Hello, body)
         except MalformedError as error:
             raise RequestRefused(str(error)) from None
-        if hello.ledger and peer not in self._world.addresses:
-            self._strangers[peer] = tuple(Address(address) for address in hello.addresses)
-            if len(self._strangers) > MAX_STRANGERS:
-                self._strangers.popitem(last=False)
-            self._keeper.add(peer, self._strangers[peer])
-        book = {p: a for p, a in (self._world.addresses | self._strangers).items() if p != peer}
+        book = self._world.addresses
+        if hello.ledger and not book.is_own(peer):
+            book.told(peer, [Address(address) for address in hello.addresses])
+            self._keeper.add(peer, book.of(peer))
+        neighbour = book.is_own(peer)
         tellable = [
             Known(bytes(p), told)
             for p in self._keeper.known
-            if (told := self._tellable(book.get(p, ()), neighbour=peer in self._world.addresses))
+            if p != peer and (told := book.tellable(p, neighbour=neighbour))
         ]
         return encode(Welcome(tuple(self._rng.sample(tellable, min(MAX_PEERS_TOLD, len(tellable))))))
-
-    @staticmethod
-    def _tellable(addresses: Sequence[Address], *, neighbour: bool) -> tuple[str, ...]:
-        """Memory addresses mean nothing outside this process."""
-        return tuple(a for a in addresses if neighbour or not a.startswith("/memory/"))[:MAX_ADDRESSES]
-
-
-async def keep_linked(
-    world: World, overlay: Overlay, wanted: Callable[[], Sequence[PeerId]], changed: trio.Event
-) -> None:
-    """Keep links to the peers that `wanted` names, until cancelled; looks again every few seconds.
-
-    `changed` is set once the first round of dialling is over, whatever came of it.
-    """
-    while True:
-        for peer in wanted():
-            if peer not in overlay.peers():
-                try:
-                    await overlay.connect(peer, world.addresses.get(peer, ()))
-                except NotConnectedError:
-                    continue
-        changed.set()
-        await trio.sleep(REDIAL_S)

@@ -84,10 +84,11 @@ def load_reports(path: Path, scenario: Scenario) -> tuple[ReportFile, Scenario]:
 def run_plan(plan: RunPlan, serve: Serve | None = None) -> dict[str, Any]:
     """Run a plan to its end, or until SIGINT or SIGTERM, and return its report. Makes its own event loop.
 
-    `serve` runs beside it in real time. Raises ScenarioError and StoreError, perhaps in an ExceptionGroup.
+    `serve` runs beside it: a web server in real time, a script in virtual time. Raises ScenarioError and StoreError,
+    perhaps in an ExceptionGroup.
     """
     if plan.kind == "simulate":
-        return run_virtual(_run, plan, None, seed=plan.scenario.seed)
+        return run_virtual(_run, plan, serve, seed=plan.scenario.seed)
     return trio.run(_run, plan, serve)
 
 
