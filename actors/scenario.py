@@ -14,7 +14,9 @@ from msgspec import Meta
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
-Metres = Annotated[float, Meta(ge=0.0)]
+Metres = Annotated[float, Meta(ge=0.0, le=5e7)]
+"""Up to once around the globe. Bounds keep infinity out, which TOML can write."""
+PositiveRate = Annotated[float, Meta(gt=0, le=1e9)]
 Latitude = Annotated[float, Meta(ge=-90.0, le=90.0)]
 Longitude = Annotated[float, Meta(ge=-180.0, le=180.0)]
 
@@ -156,14 +158,14 @@ class SpatialConfig(_Section, frozen=True):
 class ReportsConfig(_Section, frozen=True):
     """Where reports come from: generated, or a CSV of real ones (``--reports``)."""
 
-    per_minute: Annotated[float, Meta(gt=0)] = 40.0
+    per_minute: PositiveRate = 40.0
     """Generated: incidents a minute in the whole place."""
     hot_spots: Positive = 6
     """Generated: around how many centres people live and things happen."""
     hot_spot_radius_m: Metres = 1_800.0
-    speed: Annotated[float, Meta(gt=0)] = 20_000.0
+    speed: PositiveRate = 20_000.0
     """Replayed: how many seconds of the file pass in a second of the run."""
-    max_per_minute: Annotated[float, Meta(gt=0)] = 90.0
+    max_per_minute: PositiveRate = 90.0
     """Replayed: bursts are stretched to this rate."""
     categories: dict[str, str] = {}
     """Replayed: from a category's name in the file to a report type; what is not listed becomes ``other``."""
@@ -173,9 +175,9 @@ class NetworkConfig(_Section, frozen=True):
     """The links between actors."""
 
     kind: Literal["memory", "libp2p"] = "memory"
-    latency_ms: Annotated[float, Meta(ge=0)] = 25.0
+    latency_ms: Annotated[float, Meta(ge=0, le=1e6)] = 25.0
     """Memory links only: one way."""
-    jitter_ms: Annotated[float, Meta(ge=0)] = 5.0
+    jitter_ms: Annotated[float, Meta(ge=0, le=1e6)] = 5.0
     """Memory links only: uniform, plus or minus."""
     loss: Share = 0.0
     """Memory links only: share of frames lost."""
@@ -189,7 +191,7 @@ class Scenario(_Section, frozen=True):
 
     name: str = "city"
     seed: NotNegative = 1
-    duration_s: Annotated[float, Meta(gt=0)] | None = None
+    duration_s: Annotated[float, Meta(gt=0, le=1e9)] | None = None
     """None: until interrupted (swarm), ten minutes (simulate)."""
     place: PlaceConfig | None = None
     """None: derived from the report file, or Sampleton."""

@@ -69,7 +69,12 @@ def read(path: Path, *, categories: Mapping[str, str], types: Iterable[str], pla
     try:
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
             reader = csv.reader(file, strict=False)
-            columns = _columns(path, next(reader, []))
+            try:
+                header = next(reader, [])
+            except csv.Error as error:
+                msg = f"{path} has no header that can be read: {error}"
+                raise ScenarioError(msg) from None
+            columns = _columns(path, header)
             while True:
                 try:
                     row = next(reader, None)
@@ -89,16 +94,18 @@ def read(path: Path, *, categories: Mapping[str, str], types: Iterable[str], pla
     except OSError as error:
         msg = f"cannot read reports {path}: {error.strerror}"
         raise ScenarioError(msg) from None
-    if not rows:
+    if rows:
+        place = place or _derive_place(path.stem, rows)
+        refused += [RefusedRow(row.line, reason) for row in rows if (reason := _outside(row.where, place))]
+        refused.sort(key=lambda row: row.line)
+        rows = [row for row in rows if _outside(row.where, place) is None]
+    if not rows or place is None:
         msg = f"{path}: none of its {len(refused)} rows can be used; the first: " + (
             refused[0].reason if refused else "there is none"
         )
         raise ScenarioError(msg)
-    place = place or _derive_place(path.stem, rows)
-    inside = [row for row in rows if _outside(row.where, place) is None]
-    refused += [RefusedRow(row.line, reason) for row in rows if (reason := _outside(row.where, place))]
-    inside.sort(key=lambda row: (row.time_s, row.line))
-    return ReportFile(tuple(inside), tuple(sorted(refused, key=lambda row: row.line)), place)
+    rows.sort(key=lambda row: (row.time_s, row.line))
+    return ReportFile(tuple(rows), tuple(refused), place)
 
 
 def _columns(path: Path, header: list[str]) -> dict[str, int]:
@@ -145,10 +152,10 @@ def _time(text: str) -> float:
     text = text.strip()
     try:
         if text.replace(".", "", 1).isdigit():
-            return float(text)
+            return datetime.fromtimestamp(float(text), UTC).timestamp()  # beyond the year 9999 is no time
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):
         msg = f"malformed: time {text[:40]!r} is neither ISO 8601 nor seconds since 1970"
         raise ValueError(msg) from None
 
