@@ -94,7 +94,7 @@ def play(scenario: Scenario, script: Callable[[Swarm], Awaitable[None]], *, jour
 async def until(condition: Callable[[], Any], *, patience_s: float = 60.0, step_s: float = 0.05) -> Any:
     """Wait, in virtual time, until a condition holds, and return what it gave."""
     with trio.fail_after(patience_s):
-        while not (value := condition()):
+        while not (value := condition()):  # noqa: ASYNC110 - any condition, few of which set an event
             await trio.sleep(step_s)
     return value
 
