@@ -4,17 +4,19 @@ from typing import ClassVar
 
 import trio
 
+from actors.enrolment import enrol
 from actors.identity import Identity
 from actors.ledger import OutcomeUnknownError
 from actors.node import FullNode, LocalLedger
 from actors.scenario import FacilityConfig
 from actors.sensing.mobility import Point
 from chain.contract import event_fields
-from chain.contracts.spatial_records import Operator
+from chain.contracts.spatial_records import CONFIRMED, TAKEN, Operator
 from chain.errors import Refused
 from chain.values import TxId
 
 MAX_OPERATORS = 500
+MAX_REPORTS = 500
 MAX_REVIEWS = 64
 """Reports under review at a time; further ones wait for the next look at what is confirmed."""
 OUTCOME = "repaired"
@@ -52,25 +54,39 @@ class Facility:
         async with trio.open_nursery() as nursery:
             await nursery.start(self.node.run)
             task_status.started()
-            since = max(1, self.node.core.final.height)
+            nursery.start_soon(enrol, self.node, self.ledger, self.role, self._site)
+            since = max(1, self.node.core.final.height + 1)
+            await self._resume(nursery)
             async for found in self.node.final_blocks(since):
                 for receipt in found.receipts:
                     for event in receipt.events:
                         if (event.contract, event.name) == ("spatial", "confirmed"):
                             report = TxId(event_fields(event)["report"])
-                            await self._room.acquire_on_behalf_of(report)
-                            nursery.start_soon(self._review, report)
+                            await self._open_review(nursery, report)
+
+    async def _resume(self, nursery: trio.Nursery) -> None:
+        """Go on with what was confirmed or taken before we came (back)."""
+        for status in (CONFIRMED, TAKEN):
+            for report in await self.ledger.query("spatial", "reports", status, MAX_REPORTS, None, at="final"):
+                await self._open_review(nursery, report.id)
+
+    async def _open_review(self, nursery: trio.Nursery, report: TxId) -> None:
+        await self._room.acquire_on_behalf_of(report)
+        nursery.start_soon(self._review, report)
 
     async def _review(self, report: TxId) -> None:
         try:
             view = await self.ledger.query("spatial", "report", report)
             facilities = list(await self.ledger.query("spatial", "operators", "facility", MAX_OPERATORS, None))
-            if view.content is None or not facilities:
-                return
+            if view.content is None or not facilities or view.status not in (CONFIRMED, TAKEN):
+                return  # of the past, when we catch up
             where = Point.from_e7(view.content.lat_e7, view.content.lon_e7)
             if nearest(facilities, where).account != self.identity.account:
                 return
-            await self.ledger.call("spatial", "take", report, stage="included")
+            if view.status == CONFIRMED:
+                await self.ledger.call("spatial", "take", report, stage="included")
+            elif view.facility != self.identity.account:
+                return
             low, high = self._config.review_ms
             await trio.sleep(self._rng.uniform(low, high) / 1000)
             await self.ledger.call("spatial", "close", report, OUTCOME, stage="included")

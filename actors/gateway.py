@@ -14,7 +14,9 @@ from actors.gateway_messages import (
     MAX_WAIT_MS,
     MAX_WAITING,
     Accepted,
+    AddressesAnswer,
     Answer,
+    AskAddresses,
     AskBlock,
     AskHeaders,
     AskHeads,
@@ -47,7 +49,7 @@ from chain.errors import InvalidProofError, MalformedError, Refused
 from chain.light import InclusionProof, decode_proof, verify_inclusion
 from chain.values import ACCOUNT_BYTES, ID_BYTES, Account, BlockId, Header, Transaction, TxId
 from net.overlay import Overlay
-from net.peer import PeerId
+from net.peer import Address, PeerId
 from net.requests import RequestRefused
 from net.transport import TransportError
 
@@ -89,6 +91,9 @@ class LedgerNode(Protocol):
     def local_heads(self) -> Heads:
         """Head and final."""
 
+    def addresses_of(self, peer: PeerId, *, asker: PeerId) -> Sequence[Address]:
+        """Where `asker` can dial the ledger node `peer`: at most MAX_ADDRESSES."""
+
 
 class GatewayService:
     """Answers light actors from a ledger node."""
@@ -96,18 +101,18 @@ class GatewayService:
     def __init__(self, node: LedgerNode) -> None:
         self._node = node
 
-    async def handle(self, peer: PeerId, body: bytes) -> bytes:  # noqa: ARG002 - whoever asks gets the same answer
+    async def handle(self, peer: PeerId, body: bytes) -> bytes:
         """One request to one answer. Raises RequestRefused for bytes that are no request."""
         try:
             request = decode_request(body)
-            answer = await self._answer(request)
+            answer = await self._answer(peer, request)
         except MalformedError as error:
             raise RequestRefused(str(error)) from None
         except Refused as refused:
             answer = Refusal(refused.reason, refused.detail)
         return encode_message(answer)
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, peer: PeerId, request: Request) -> Answer:
         node = self._node
         match request:
             case Submit(raw):
@@ -133,6 +138,11 @@ class GatewayService:
                 return HeadersAnswer(tuple(rows))
             case AskWaiting(limit):
                 return WaitingAnswer(tuple(node.waiting(max(1, min(MAX_WAITING, limit)))))
+            case AskAddresses(account):
+                if len(account) != ACCOUNT_BYTES:
+                    msg = f"an account of {len(account)} bytes"
+                    raise MalformedError(msg)
+                return AddressesAnswer(tuple(node.addresses_of(PeerId.from_public_key(account), asker=peer)))
 
     async def _wait(self, transaction: TxId, stage: Stage, for_ms: int) -> Answer:
         with trio.move_on_after(max(0, min(for_ms, MAX_WAIT_MS)) / 1000):
@@ -221,6 +231,13 @@ class RemoteLedger:
         if isinstance(answer, Result):
             return self._network.registry.result(contract, method, answer.value)
         raise _unexpected(answer)
+
+    async def addresses_of(self, peer: PeerId) -> Sequence[Address]:
+        """Where a ledger node can be dialled, as the gateway says. Raises GatewayError."""
+        answer = await self._ask(AskAddresses(peer.public_key))
+        if isinstance(answer, AddressesAnswer):
+            return [Address(address) for address in answer.addresses]
+        raise GatewayError(str(_unexpected(answer)))
 
     async def heads(self) -> Heads:
         """See `actors.ledger.Ledger.heads`."""

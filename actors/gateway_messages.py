@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from actors.messages import AddressesField
 from chain.errors import MalformedError
 from chain.values import Block, Header, Receipt, Transaction
 
@@ -71,7 +72,13 @@ class AskWaiting(msgspec.Struct, frozen=True, array_like=True, tag="waiting", fo
     limit: int
 
 
-Request = Submit | NextNonce | Query | Wait | AskHeads | AskBlock | AskHeaders | AskWaiting
+class AskAddresses(msgspec.Struct, frozen=True, array_like=True, tag="where", forbid_unknown_fields=True):
+    """Ask where a ledger node (32-byte account) can be dialled. Answered by `AddressesAnswer`."""
+
+    account: bytes
+
+
+Request = Submit | NextNonce | Query | Wait | AskHeads | AskBlock | AskHeaders | AskWaiting | AskAddresses
 
 
 class Accepted(msgspec.Struct, frozen=True, array_like=True, tag="accepted", forbid_unknown_fields=True):
@@ -137,8 +144,24 @@ class WaitingAnswer(msgspec.Struct, frozen=True, array_like=True, tag="pool", fo
     transactions: tuple[Transaction, ...]
 
 
+class AddressesAnswer(msgspec.Struct, frozen=True, array_like=True, tag="there", forbid_unknown_fields=True):
+    """Multiaddresses to try, at most MAX_ADDRESSES; none when the gateway knows of none."""
+
+    addresses: AddressesField
+
+
 Answer = (
-    Accepted | Refusal | Number | Result | Found | Unknown | HeadsAnswer | BlockAnswer | HeadersAnswer | WaitingAnswer
+    Accepted
+    | Refusal
+    | Number
+    | Result
+    | Found
+    | Unknown
+    | HeadsAnswer
+    | BlockAnswer
+    | HeadersAnswer
+    | WaitingAnswer
+    | AddressesAnswer
 )
 
 _requests = msgspec.msgpack.Decoder(Request)

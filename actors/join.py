@@ -8,19 +8,22 @@ import trio
 from nacl.utils import random as random_bytes
 
 from actors import keyfile
+from actors.data_directory import MAX_GENESIS_BYTES, DataDirectory
 from actors.identity import SEED_BYTES, Identity
 from actors.messages import GENESIS
 from actors.population import ROLES, Member
-from actors.run import GENESIS_FILE, MAX_GENESIS_BYTES, Joining
+from actors.run import Joining
 from actors.scenario import PlaceConfig, PopulationConfig, Scenario, ScenarioError
 from actors.sensing.mobility import Point
-from chain.codec import decode, encode
+from chain.codec import decode
 from chain.errors import GenesisError, MalformedError
 from chain.genesis import Genesis, check_genesis
 from net.peer import Address, PeerId
 from net.transport import TransportError
 
 DIAL_TIMEOUT_S = 15.0
+SECOND_DIAL_TIMEOUT_S = 5.0
+"""For who knows the network already, and only makes sure that it is the same."""
 
 
 class JoinError(Exception):
@@ -38,7 +41,7 @@ def join(
     """Prepare to join: identities from (or new ones in) `data`, genesis from there or from the bootstrap peers.
 
     `bootstrap` are multiaddresses that end in ``/p2p/…``. `at` is where actors with a place are (default: the middle
-    of the network's box). Makes an event loop of its own. Raises JoinError, ScenarioError or KeyFileError.
+    of the network's box). Makes an event loop of its own. Raises JoinError, ScenarioError, StoreError or KeyFileError.
     """
     from net.libp2p_host import parse_bootstrap  # noqa: PLC0415 - importing libp2p costs 1.2 s
 
@@ -51,15 +54,10 @@ def join(
     except ValueError as error:
         msg = f"--bootstrap: {error}"
         raise ScenarioError(msg) from None
-    data.mkdir(parents=True, exist_ok=True)
-    identities = [_identity(data / f"{role}-{n}.key", passphrase) for n, role in enumerate(roles, 1)]
-    genesis = _saved_genesis(data / GENESIS_FILE)
-    if genesis is None:
-        if not peers:
-            msg = f"{data} knows no network yet: give --bootstrap the address of one of its ledger nodes"
-            raise JoinError(msg)
-        genesis = trio.run(_fetch_genesis, peers)
-        (data / GENESIS_FILE).write_bytes(encode(genesis))
+    with DataDirectory(data) as directory:
+        names = [f"{role}-{roles[: n + 1].count(role)}" for n, role in enumerate(roles)]
+        identities = [_identity(data / f"{name}.key", passphrase) for name in names]
+        genesis = _genesis(directory, peers)
     box = genesis.spatial.box
     middle = Point.from_e7((box.lat_min_e7 + box.lat_max_e7) // 2, (box.lon_min_e7 + box.lon_max_e7) // 2)
     if at is not None and not box.contains(*at.e7):
@@ -95,22 +93,45 @@ def joined_scenario(scenario: Scenario, joining: Joining) -> Scenario:
             lon_max=box.lon_max_e7 / 1e7,
         ),
         population=population,
+        reports=msgspec.structs.replace(scenario.reports, per_minute=_rate(scenario, roles.count("requester"))),
         network=msgspec.structs.replace(scenario.network, kind="libp2p"),
     )
+
+
+def _rate(scenario: Scenario, requesters: int) -> float:
+    """Reports a minute: as many a head as the scenario's own requesters make."""
+    return scenario.reports.per_minute * max(1, requesters) / max(1, scenario.population.requester.count)
 
 
 def _identity(path: Path, passphrase: str | None) -> Identity:
     return keyfile.read(path, passphrase) if path.exists() else keyfile.create(path, passphrase)
 
 
-def _saved_genesis(path: Path) -> Genesis | None:
+def _genesis(data: DataDirectory, peers: Sequence[tuple[PeerId, Address]]) -> Genesis:
+    """The genesis that the directory has, or that the bootstrap peers give. Raises JoinError when these differ."""
+    saved = data.genesis()
+    if saved is None and not peers:
+        msg = f"{data.path} knows no network yet: give --bootstrap the address of one of its ledger nodes"
+        raise ScenarioError(msg)
+    if not peers:
+        assert saved is not None  # noqa: S101 - see above
+        return saved
     try:
-        return _checked(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, MalformedError, GenesisError) as error:
-        msg = f"{path}: {error}"
-        raise JoinError(msg) from None
+        given = trio.run(_fetch_genesis, peers, DIAL_TIMEOUT_S if saved is None else SECOND_DIAL_TIMEOUT_S)
+    except JoinError:
+        # Who was there before goes on with whom it knows, and with its bootstrap peers once they are back.
+        if saved is None:
+            raise
+        return saved
+    if saved is None:
+        data.keep_genesis(given)
+    elif given != saved:
+        msg = (
+            f"{data.path} is of network {saved.network}, the bootstrap peer is of {given.network}: "
+            "choose another --data for that one"
+        )
+        raise ScenarioError(msg)
+    return given
 
 
 def _checked(raw: bytes) -> Genesis:
@@ -119,7 +140,7 @@ def _checked(raw: bytes) -> Genesis:
     return genesis
 
 
-async def _fetch_genesis(peers: Sequence[tuple[PeerId, Address]]) -> Genesis:
+async def _fetch_genesis(peers: Sequence[tuple[PeerId, Address]], timeout_s: float) -> Genesis:
     """Ask one bootstrap peer after the other, under an identity that is thrown away."""
     from net.libp2p_host import Libp2pTransport  # noqa: PLC0415 - importing libp2p costs 1.2 s
 
@@ -129,9 +150,9 @@ async def _fetch_genesis(peers: Sequence[tuple[PeerId, Address]]) -> Genesis:
         await nursery.start(transport.run)
         for peer, address in peers:
             try:
-                with trio.fail_after(DIAL_TIMEOUT_S):
+                with trio.fail_after(timeout_s):
                     await transport.dial(peer, [address])
-                    answer = await transport.request(peer, GENESIS, b"", timeout=DIAL_TIMEOUT_S)
+                    answer = await transport.request(peer, GENESIS, b"", timeout=timeout_s)
                 genesis = _checked(answer)
             except (TransportError, MalformedError, GenesisError, trio.TooSlowError) as error:
                 failures.append(f"{address}: {str(error) or 'no answer'}")

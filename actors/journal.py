@@ -51,6 +51,11 @@ class Journal:
         """Hex SHA-256 of all lines so far."""
         return self._hash.hexdigest()
 
+    def flush(self) -> None:
+        """Hand what was recorded to the system: it survives the death of the process from then on."""
+        if self._file is not None:
+            self._file.flush()
+
     def close(self) -> None:
         """Flush and close the file, if there is one."""
         if self._file is not None:

@@ -7,17 +7,20 @@ import trio
 from actors.gateway import RemoteLedger
 from actors.identity import Identity
 from actors.ledger import GatewayError
-from actors.links import keep_linked, open_overlay
+from actors.light_links import LightLinks
+from actors.links import open_overlay
 from actors.sensing.mobility import Point
 from actors.world import World
 from chain.contracts.spatial_records import Operator
 from chain.errors import Refused
-from net.peer import PeerId
-from net.transport import Transport
+from net.peer import Address, PeerId
+from net.transport import NotConnectedError, Transport
 
 DIRECTORY_RETRY_S = 1.0
 MAX_GATEWAYS = 4
 MAX_OPERATORS = 500
+AVOID_S = 30.0
+"""How long a MEC node that could not be reached is passed over for the next nearest."""
 
 
 class LightNode:
@@ -44,17 +47,17 @@ class LightNode:
         """The MEC node that covers where we are, once known."""
         self.mec_nodes: dict[bytes, Point] = {}
         """Account to place of every enrolled MEC node."""
+        self._avoid: dict[bytes, float] = {}
         self._spares = tuple(spares)
         self._neighbours = tuple(neighbours)
+        self._links = LightLinks(self.overlay, self._link_up)
         self.ledger = RemoteLedger(identity, self.overlay, self._gateways, world)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled; started() when a first round of dialling is over."""
-        dialled = trio.Event()
         async with trio.open_nursery() as nursery:
             await nursery.start(self.overlay.run)
-            nursery.start_soon(keep_linked, self.world, self.overlay, self._wanted_links, dialled)
-            await dialled.wait()
+            await nursery.start(self._links.run)
             task_status.started()
             await trio.sleep_forever()
 
@@ -70,16 +73,69 @@ class LightNode:
             return
 
     def move_to(self, where: Point) -> bool:
-        """Attach to the nearest MEC node; True when that is another one than before. Equal distances go by account."""
+        """Attach to the nearest MEC node; True when that is another one than before. Equal distances go by account.
+
+        Those that could not be reached lately come last: an operator may be gone and still be in the directory.
+        """
         if not self.mec_nodes:
             return False
-        nearest = min(self.mec_nodes, key=lambda account: (self.mec_nodes[account].distance_m(where), account))
+        now = trio.current_time()
+        nearest = min(
+            self.mec_nodes,
+            key=lambda account: (
+                self._avoid.get(account, 0.0) > now,
+                self.mec_nodes[account].distance_m(where),
+                account,
+            ),
+        )
         before, self.mec = self.mec, PeerId.from_public_key(nearest)
-        return before != self.mec
+        if before == self.mec:
+            return False
+        self._links.wanted_changed()
+        return True
 
-    def _wanted_links(self) -> Sequence[PeerId]:
-        wanted = [self.mec] if self.mec is not None else []
-        return [*wanted, *self._spares[:1], *self._neighbours]
+    async def reach(self, peer: PeerId) -> None:
+        """Bring up a link to a ledger node unless there is one; asks the gateway where it is if need be.
+
+        Raises NotConnectedError, and then passes `peer` over for a while.
+        """
+        if peer in self.overlay.peers():
+            return
+        known = self.world.addresses.of(peer)
+        if known and await self._dial(peer, known):
+            return
+        try:
+            found = [address for address in await self.ledger.addresses_of(peer) if address not in known]
+            self.world.addresses.heard(peer, found)
+            await self.overlay.connect(peer, found)
+        except (GatewayError, NotConnectedError) as error:
+            self._avoid[peer.public_key] = trio.current_time() + AVOID_S
+            raise NotConnectedError(str(error)) from None
+
+    async def _dial(self, peer: PeerId, addresses: Sequence[Address]) -> bool:
+        try:
+            await self.overlay.connect(peer, addresses)
+        except NotConnectedError:
+            return False
+        return True
+
+    async def _link_up(self) -> bool:
+        """Dial who is wanted and not there: our MEC node, one spare ledger node, neighbours. Whether all are there."""
+        complete = True
+        if self.mec is not None:
+            try:
+                await self.reach(self.mec)
+            except NotConnectedError:
+                complete = False
+        for spare in self._spares:
+            if spare in self.overlay.peers() or await self._dial(spare, self.world.addresses.of(spare)):
+                break
+        else:
+            complete = complete and not self._spares
+        for neighbour in self._neighbours:
+            if neighbour not in self.overlay.peers():
+                complete &= await self._dial(neighbour, self.world.addresses.of(neighbour))
+        return complete
 
     def _gateways(self) -> Sequence[PeerId]:
         """Linked ledger nodes, the covering MEC node first."""

@@ -1,7 +1,6 @@
 """An actor's place in the overlay: opening it, and the links it keeps.
 
-Ledger nodes keep `degree` links among themselves and learn of further ones by saying hello. Light actors keep a link
-to the gateway they want most, one spare ledger node, and a few others like themselves.
+Ledger nodes keep `degree` links among themselves and learn of further ones by saying hello, now and then again.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import trio
 
+from actors.enrolment import enrol
 from actors.facility import MAX_OPERATORS, nearest
 from actors.identity import Identity
 from actors.ledger import OutcomeUnknownError
@@ -63,6 +64,7 @@ class MecNode:
             await nursery.start(self.node.run)
             async with self.node.overlay.serve(PRESENCE, self._take_claim):
                 task_status.started()
+                nursery.start_soon(enrol, self.node, self.ledger, self.role, self._site)
                 since = max(1, self.node.core.final.height + 1)
                 await self._resume(nursery)
                 async for found in self.node.final_blocks(since):
@@ -71,12 +73,6 @@ class MecNode:
                             if (event.contract, event.name) == ("spatial", "submitted"):
                                 report = TxId(event_fields(event)["report"])
                                 await self._open_case(nursery, report, found.block.header.height)
-
-    async def enrol(self) -> None:
-        """Join the public directory, unless we are in it. Raises Refused or OutcomeUnknownError."""
-        operators = await self.ledger.query("spatial", "operators", self.role, MAX_OPERATORS, None)
-        if all(operator.account != self.identity.account for operator in operators):
-            await self.ledger.call("spatial", "enrol", self.role, *self._site.e7)
 
     async def _resume(self, nursery: trio.Nursery) -> None:
         """Attend to what was on the ledger before we came (back)."""
@@ -117,8 +113,8 @@ class MecNode:
             view: Report = await self.ledger.query("spatial", "report", report)
             operators = list(await self.ledger.query("spatial", "operators", self.role, MAX_OPERATORS, None))
             content = view.content
-            if content is None or not operators:
-                return
+            if content is None or not operators or view.status not in (PENDING, ASSIGNED):
+                return  # of the past, when we catch up
             where = Point.from_e7(content.lat_e7, content.lon_e7)
             if nearest(operators, where).account != self.identity.account:
                 return

@@ -39,7 +39,7 @@ from chain.store import Store
 from chain.values import Account, Block, BlockId, Header, Transaction, TxId
 from net.gossip.events import Message, Verdict
 from net.overlay import Delivery, Judge
-from net.peer import PeerId
+from net.peer import Address, PeerId
 from net.requests import RequestRefused
 from net.transport import Transport, TransportError
 
@@ -188,7 +188,6 @@ class FullNode:
                 await self._rearm.wait()
             if scope.cancelled_caught:
                 self._feed(self.core.tick(self.world.clock.now_ms()))
-            await trio.lowlevel.checkpoint()
 
     # Out of the core. -----------------------------------------------------------------------------------------
 
@@ -204,7 +203,6 @@ class FullNode:
         """Wait while too many effects wait: gossip then backs up in its bounded buffer, and is dropped there."""
         while len(self._effects) > MAX_EFFECTS:
             await self._done.wait()
-        await trio.lowlevel.checkpoint()
 
     async def _carry_out(self) -> None:
         while True:
@@ -355,6 +353,10 @@ class FullNode:
     def local_heads(self) -> Heads:
         """See `LedgerNode`."""
         return Heads(self.core.head, self.core.final)
+
+    def addresses_of(self, peer: PeerId, *, asker: PeerId) -> Sequence[Address]:
+        """See `LedgerNode`."""
+        return self.world.addresses.tellable(peer, neighbour=self.world.addresses.is_own(asker))
 
     async def next_block(self) -> None:
         """Wait until the chain moves: a block joins it, or becomes final."""

@@ -71,6 +71,14 @@ def build_city(scenario: Scenario, reports: ReportFile | None) -> City:
     return generated_city(scenario.place or PlaceConfig(), scenario.reports, rng)
 
 
+def local_city(scenario: Scenario, members: Sequence[Member]) -> City:
+    """What is around those who join a network: things happen where they are. The rest of the city is others'."""
+    place = scenario.place or PlaceConfig()
+    middle = Point((place.lat_min + place.lat_max) / 2, (place.lon_min + place.lon_max) / 2)
+    sites = [member.place for member in members if member.place is not None] or [middle]
+    return City(place, sites, sites)
+
+
 def build_members(scenario: Scenario, city: City) -> tuple[Member, ...]:
     """Everybody, ledger nodes first, each with the identity and the home that follow from the seed."""
     population = scenario.population

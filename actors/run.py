@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,32 +13,27 @@ import msgspec
 import trio
 
 from actors.clock import SIMULATION_EPOCH_MS, Clock, Stopwatch, wall_clock_ms
+from actors.data_directory import MAX_PEERS, DataDirectory, Memory
 from actors.gossip_meter import GossipMeter
 from actors.journal import Journal
+from actors.messages import MAX_ADDRESSES, Known
 from actors.outcome import report
-from actors.population import Member, build_city, build_members, found
+from actors.population import Member, build_city, build_members, found, local_city
 from actors.scenario import Scenario, ScenarioError
 from actors.sensing.city import City, Incident, generate, replay
 from actors.sensing.reports_file import ReportFile, read
 from actors.swarm import Swarm
+from actors.transports import Transports
 from actors.virtual_time import run_virtual
 from actors.world import World
-from chain.codec import decode, encode
-from chain.errors import MalformedError, StoreError
 from chain.genesis import Genesis, Network
 from chain.store import MemoryStore, Store
-from net.composite import MEMORY, TCP, CompositeTransport, Part
 from net.gossip.config import GossipConfig
-from net.memory import LinkConditions, MemoryNetwork
 from net.peer import Address, PeerId
-from net.transport import Transport
 
 DEFAULT_SIMULATION_S = 600.0
 LOOPBACK = Address("/ip4/127.0.0.1/tcp/0")
-QUANTUM_S = 0.001
-"""Arrivals in virtual time are rounded up to this, so that frames that arrive together wake their reader once."""
-GENESIS_FILE = "genesis.msgpack"
-MAX_GENESIS_BYTES = 1 << 20
+REMEMBER_S = 5.0
 
 Serve = Callable[..., Awaitable[None]]
 """``serve(swarm, *, task_status)``: lives beside a run until cancelled; started() when it serves."""
@@ -98,11 +94,13 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
     clock = Clock(SIMULATION_EPOCH_MS if virtual else wall_clock_ms())
     started_ms = clock.now_ms()
     scenario = plan.scenario
-    city = build_city(scenario, plan.reports)
+    city = local_city(scenario, plan.join.members) if plan.join else build_city(scenario, plan.reports)
     members = plan.join.members if plan.join else build_members(scenario, city)
-    genesis = plan.join.genesis if plan.join else _genesis(plan, city, members, started_ms)
     seconds = plan.seconds or scenario.duration_s or (DEFAULT_SIMULATION_S if virtual else float("inf"))
-    with Journal(clock.now_ms, started_ms, plan.journal) as journal:
+    with ExitStack() as stack:
+        data = stack.enter_context(DataDirectory(plan.data)) if plan.data else None
+        genesis = plan.join.genesis if plan.join else _genesis(plan, data, city, members, started_ms)
+        journal = stack.enter_context(Journal(clock.now_ms, started_ms, plan.journal))
         world = World(
             scenario=scenario,
             genesis=genesis,
@@ -116,9 +114,14 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
             started_ms=started_ms,
             on_error=plan.on_error,
         )
+        memory = data.recall() if data else Memory()
         bootstrap = plan.join.bootstrap if plan.join else ()
-        world.addresses.update(bootstrap)
-        transports = _Transports(world, plan)
+        for peer, addresses in bootstrap:
+            world.addresses.told(peer, addresses)
+        for known in memory.peers:
+            with suppress(ValueError):  # the file was tampered with; it is only a convenience
+                world.addresses.heard(PeerId.parse(known.peer), [Address(address) for address in known.addresses])
+        transports = Transports(world, () if virtual else tuple(plan.doors), memory.ports)
         swarm = Swarm(
             world,
             plan.kind,
@@ -126,7 +129,7 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
             transports.make,
             _Stores(world, plan.data).open,
             _dealer(plan, city),
-            known=[peer for peer, _ in bootstrap],
+            known=[peer for peer in world.addresses.others() if peer.public_key not in world.names],
         )
         try:
             with trio.move_on_after(seconds):
@@ -139,8 +142,11 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
                         await nursery.start(transports.memory.run)
                     await nursery.start(swarm.run)
                     plan.on_start(swarm)
+                    if data is not None:
+                        nursery.start_soon(_remember, data, swarm, transports)
                     while True:
                         await trio.sleep(plan.progress_s)
+                        journal.flush()
                         plan.on_progress(swarm)
             return report(
                 swarm,
@@ -163,24 +169,32 @@ async def _stop_on_signal(
             return
 
 
-def _genesis(plan: RunPlan, city: City, members: Sequence[Member], now_ms: int) -> Genesis:
+async def _remember(data: DataDirectory, swarm: Swarm, transports: Transports) -> None:
+    """Keep whom we know and where we listen, now and then: a process that is killed has no time for it."""
+    kept = Memory()
+    while True:
+        await trio.sleep(REMEMBER_S)
+        book = swarm.world.addresses
+        peers = tuple(Known(bytes(p), book.of(p)[:MAX_ADDRESSES]) for p in book.others()[:MAX_PEERS])
+        memory = Memory(peers, transports.ports())
+        if memory != kept:
+            data.remember(memory)
+            kept = memory
+
+
+def _genesis(plan: RunPlan, data: DataDirectory | None, city: City, members: Sequence[Member], now_ms: int) -> Genesis:
     """A new network, or the one that the data directory is of. Raises ScenarioError when that had other rules."""
-    if plan.data is None:
+    if data is None:
         return found(plan.scenario, city, members, now_ms)
-    path = plan.data / GENESIS_FILE
-    try:
-        saved = decode(Genesis, path.read_bytes(), limit=MAX_GENESIS_BYTES)
-    except FileNotFoundError:
-        saved = None
-    except (OSError, MalformedError) as error:
-        msg = f"{path}: {error}"
-        raise StoreError(msg) from None
+    saved = data.genesis()
     genesis = found(plan.scenario, city, members, saved.time_ms if saved else now_ms)
     if saved is None:
-        plan.data.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode(genesis))
+        data.keep_genesis(genesis)
     elif saved != genesis:
-        msg = f"{plan.data} holds network {saved.network}, founded with another scenario; choose another --data"
+        msg = (
+            f"{plan.data} holds network {saved.network}, which was founded with another scenario or by others: "
+            "choose another --data"
+        )
         raise ScenarioError(msg)
     return genesis
 
@@ -198,40 +212,6 @@ def _dealer(plan: RunPlan, city: City) -> Callable[[int, int], Iterator[Incident
     return deal
 
 
-class _Transports:
-    """Makes each actor's transport, as the scenario's network says."""
-
-    def __init__(self, world: World, plan: RunPlan) -> None:
-        config, virtual = world.scenario.network, plan.kind == "simulate"
-        if virtual and config.kind == "libp2p":
-            msg = "network.kind: libp2p needs real time; simulate runs over memory"
-            raise ScenarioError(msg)
-        self._doors = () if virtual else tuple(plan.doors)
-        self.memory: MemoryNetwork | None = None
-        if config.kind == "memory":
-            conditions = LinkConditions(
-                latency_s=config.latency_ms / 1000, jitter_s=config.jitter_ms / 1000, loss=config.loss
-            )
-            self.memory = MemoryNetwork(
-                rng=world.rng("network", "links"), conditions=conditions, quantum_s=QUANTUM_S if virtual else 0.0
-            )
-
-    def make(self, member: Member) -> Transport:
-        """A fresh transport."""
-        if self.memory is None:
-            return self._libp2p(member)
-        attached = self.memory.attach(member.identity.peer_id)
-        if self._doors and member.role == "mec":
-            return CompositeTransport([Part(attached, MEMORY), Part(self._libp2p(member), TCP)])
-        return attached
-
-    def _libp2p(self, member: Member) -> Transport:
-        # Importing libp2p costs 1.2 s, which only runs that use it should pay.
-        from net.libp2p_host import Libp2pTransport  # noqa: PLC0415
-
-        return Libp2pTransport(member.identity.secret, listen=self._doors)
-
-
 class _Stores:
     """Opens each ledger node's store: a file in the data directory, or memory."""
 
@@ -244,7 +224,6 @@ class _Stores:
             return MemoryStore()
         from chain.sqlite_store import SqliteStore  # noqa: PLC0415 - not for runs in memory
 
-        self._data.mkdir(parents=True, exist_ok=True)
         return SqliteStore(
             self._data / f"{member.name}.sqlite",
             self._world.network.id,

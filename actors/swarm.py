@@ -127,9 +127,9 @@ class Swarm:
                 async with trio.open_nursery() as nursery:
                     actor = self._build(member)
                     self.actors[member.name] = actor
-                    self.world.addresses[member.identity.peer_id] = tuple(actor.node.overlay.addresses)
+                    self.world.addresses.put(member.identity.peer_id, actor.node.overlay.addresses)
                     await nursery.start(actor.run)
-                    self.world.addresses[member.identity.peer_id] = tuple(actor.node.overlay.addresses)
+                    self.world.addresses.put(member.identity.peer_id, actor.node.overlay.addresses)
                     self.states[member.name] = "running"
                     self.world.journal.record(member.name, "up", role=member.role)
                     if not started:
@@ -167,7 +167,7 @@ class Swarm:
         producer = member.identity.account if member.role == "miner" else None
         core = PowLedger(self.world.network, producer=producer, loaded=store.load(), archive=store)
         others = [m for m in self.members if m.role in LEDGER_ROLES and m is not member]
-        known = [m.identity.peer_id for m in others if m.identity.peer_id in self.world.addresses]
+        known = [m.identity.peer_id for m in others if self.world.addresses.is_own(m.identity.peer_id)]
         known += self._known
         node = FullNode(self.world, member.name, member.identity, transport, core, store, known)
         node.witnesses += self._witnesses

@@ -130,8 +130,7 @@ class Worker:
         if mec is None:
             return False
         try:
-            if mec not in self.node.overlay.peers():
-                await self.node.overlay.connect(mec, self.world.addresses.get(mec, ()))
+            await self.node.reach(mec)
             claim = seal_claim(self.identity, mec, where, self.world.clock.now_ms())
             answer = await self.node.overlay.request(mec, PRESENCE, claim, timeout=PRESENCE_TIMEOUT_S)
             attestation = read(Attestation, answer)
@@ -150,7 +149,10 @@ class Worker:
                 )
                 while cell_topic(self.world.topics, self.where()) == topic:
                     with trio.move_on_after(self._config.presence_interval_ms / 1000):
-                        self._hear(await deliveries.receive())
+                        try:
+                            self._hear(await deliveries.receive())
+                        except trio.EndOfChannel:
+                            return  # the overlay has ended, and says why
 
     def _judge_notice(self, message: Message) -> Verdict:
         return judge_notice(
@@ -217,7 +219,7 @@ class Worker:
         seen = observe(
             self.world.city.is_real(ballot.type, ballot.lat_e7, ballot.lon_e7), self._config.accuracy, self._look_rng
         )
-        patience_s = (ballot.vote_until_ms - clock.now_ms()) / 1000
+        patience_s = max(0.0, (ballot.vote_until_ms - clock.now_ms()) / 1000)  # a ballot may come too late
         with trio.move_on_after(patience_s if self.attended else min(look_s, patience_s)):
             await task.decided.wait()
         if task.choice is None and not self.attended:

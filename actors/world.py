@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
+from actors.address_book import AddressBook
 from actors.clock import Clock
 from actors.gossip_meter import GossipMeter
 from actors.journal import Journal
@@ -11,7 +12,7 @@ from actors.scenario import Scenario
 from actors.sensing.city import City
 from chain.genesis import Genesis, Network
 from net.gossip.config import GossipConfig
-from net.peer import Address, PeerId
+from net.peer import PeerId
 
 MAX_ERRORS = 100
 
@@ -31,8 +32,7 @@ class World:
     may_use_threads: bool
     started_ms: int
     """When the run began; what is scheduled counts from here."""
-    addresses: dict[PeerId, tuple[Address, ...]] = field(default_factory=dict)
-    """Where the actors of this process, and those it was told of, can be dialled."""
+    addresses: AddressBook = field(default_factory=AddressBook)
     names: dict[bytes, str] = field(default_factory=dict)
     """Public key to the name of an actor of this process."""
     errors: list[str] = field(default_factory=list)

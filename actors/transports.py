@@ -1,0 +1,86 @@
+"""Which transport each actor of a process gets: memory, libp2p, or both."""
+
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+
+from actors.population import Member
+from actors.scenario import ScenarioError
+from actors.world import World
+from net.composite import MEMORY, TCP, CompositeTransport, Part
+from net.memory import LinkConditions, MemoryNetwork
+from net.peer import Address
+from net.transport import Transport
+
+QUANTUM_S = 0.001
+"""Arrivals in virtual time are rounded up to this, so that frames that arrive together wake their reader once."""
+ANY_PORT = "/tcp/0"
+
+
+class Transports:
+    """Makes transports. `doors` are where to listen for other processes: none in virtual time.
+
+    In a network of kind memory the MEC nodes alone listen there. `ports` are those that each actor (by name) had last
+    time: where a door leaves the choice, they are taken again if they are free, so that who knew us finds us.
+    Raises ScenarioError when virtual time is to run over libp2p.
+    """
+
+    def __init__(self, world: World, doors: Sequence[Address], ports: Mapping[str, tuple[int, ...]]) -> None:
+        config, virtual = world.scenario.network, not world.may_use_threads
+        if virtual and config.kind == "libp2p":
+            msg = "network.kind: libp2p needs real time; simulate runs over memory"
+            raise ScenarioError(msg)
+        self._doors = tuple(doors)
+        self._ports = ports
+        self._listening: dict[str, Transport] = {}
+        self.memory: MemoryNetwork | None = None
+        if config.kind == "memory":
+            conditions = LinkConditions(
+                latency_s=config.latency_ms / 1000, jitter_s=config.jitter_ms / 1000, loss=config.loss
+            )
+            self.memory = MemoryNetwork(
+                rng=world.rng("network", "links"), conditions=conditions, quantum_s=QUANTUM_S if virtual else 0.0
+            )
+
+    def make(self, member: Member) -> Transport:
+        """A fresh transport."""
+        if self.memory is None:
+            return self._libp2p(member)
+        attached = self.memory.attach(member.identity.peer_id)
+        if self._doors and member.role == "mec":
+            return CompositeTransport([Part(attached, MEMORY), Part(self._libp2p(member), TCP)])
+        return attached
+
+    def ports(self) -> dict[str, tuple[int, ...]]:
+        """The ports on which each actor listens now, one a door; actors whose doors share ports are left out."""
+        found = {}
+        for name, transport in self._listening.items():
+            ports = tuple(dict.fromkeys(int(address.rpartition("/")[2]) for address in transport.addresses))
+            if len(ports) == len(self._doors):
+                found[name] = ports
+        return found
+
+    def _libp2p(self, member: Member) -> Transport:
+        # Importing libp2p costs 1.2 s, which only runs that use it should pay.
+        from net.libp2p_host import Libp2pTransport, parse_address  # noqa: PLC0415
+
+        last = self.ports().get(member.name) or self._ports.get(member.name, ())
+        doors = list(self._doors)
+        for place, (door, port) in enumerate(zip(doors, last, strict=False)):
+            if door.endswith(ANY_PORT) and _is_free(parse_address(door)[0], port):
+                doors[place] = Address(f"{door.removesuffix(ANY_PORT)}/tcp/{port}")
+        transport = self._listening[member.name] = Libp2pTransport(member.identity.secret, listen=doors)
+        return transport
+
+
+def _is_free(host: str, port: int) -> bool:
+    """Whether we could listen there: not for sure, for somebody may take it before we do."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with closing(socket.socket(family, kind, protocol)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen()
+    except OSError:
+        return False
+    return True
