@@ -72,7 +72,11 @@ def judge_notice(message: Message, topic: str, mec_nodes: Collection[bytes], top
     except MalformedError as error:
         return Verdict.REJECT, f"malformed notice: {error}"
     # [REJECT] It is about this cell.
-    if topic_of(notice.lat_e7, notice.lon_e7) != topic:
+    try:
+        about = topic_of(notice.lat_e7, notice.lon_e7)
+    except ValueError as error:
+        return Verdict.REJECT, f"a notice of nowhere: {error}"
+    if about != topic:
         return Verdict.REJECT, "a notice of another cell"
     # [IGNORE] Its publisher is an enrolled MEC node; one that enrolled a moment ago may be unknown here.
     if message.source.public_key not in mec_nodes:
