@@ -1,8 +1,6 @@
 """Which transport each actor of a process gets: memory, libp2p, or both."""
 
-import socket
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 
 from actors.population import Member
 from actors.scenario import ScenarioError
@@ -14,7 +12,6 @@ from net.transport import Transport
 
 QUANTUM_S = 0.001
 """Arrivals in virtual time are rounded up to this, so that frames that arrive together wake their reader once."""
-ANY_PORT = "/tcp/0"
 
 
 class Transports:
@@ -62,25 +59,9 @@ class Transports:
 
     def _libp2p(self, member: Member) -> Transport:
         # Importing libp2p costs 1.2 s, which only runs that use it should pay.
-        from net.libp2p_host import Libp2pTransport, parse_address  # noqa: PLC0415
+        from net.libp2p_host import Libp2pTransport  # noqa: PLC0415
 
         last = self.ports().get(member.name) or self._ports.get(member.name, ())
-        doors = list(self._doors)
-        for place, (door, port) in enumerate(zip(doors, last, strict=False)):
-            if door.endswith(ANY_PORT) and _is_free(parse_address(door)[0], port):
-                doors[place] = Address(f"{door.removesuffix(ANY_PORT)}/tcp/{port}")
-        transport = self._listening[member.name] = Libp2pTransport(member.identity.secret, listen=doors)
+        transport = Libp2pTransport(member.identity.secret, listen=self._doors, ports=last)
+        self._listening[member.name] = transport
         return transport
-
-
-def _is_free(host: str, port: int) -> bool:
-    """Whether we could listen there: not for sure, for somebody may take it before we do."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with closing(socket.socket(family, kind, protocol)) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen()
-    except OSError:
-        return False
-    return True

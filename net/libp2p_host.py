@@ -15,6 +15,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import cast
 
@@ -87,13 +88,17 @@ class Libp2pTransport:
     """A `net.transport.Transport` over py-libp2p.
 
     `secret_seed` is the 32-byte Ed25519 seed; the peer id is the one `PeerId.from_public_key` gives for it, and only
-    peers with Ed25519 ids are let in. `counts` says how often what happened, including drops and refusals.
+    peers with Ed25519 ids are let in. `ports` are to be preferred, in the order of `listen`, where that says port 0: a
+    peer that restarts is found where it was. `counts` says how often what happened, including drops and refusals.
     """
 
-    def __init__(self, secret_seed: bytes, *, listen: Sequence[Address] = (LOOPBACK,)) -> None:
+    def __init__(
+        self, secret_seed: bytes, *, listen: Sequence[Address] = (LOOPBACK,), ports: Sequence[int] = ()
+    ) -> None:
         if len(secret_seed) != 32:
             raise ValueError(f"an Ed25519 seed has 32 bytes, not {len(secret_seed)}")
         self._listen = [parse_address(address)[:2] for address in listen]
+        self._preferred = [*ports, *[0] * (len(self._listen) - len(ports))]
         self._keys = create_new_key_pair(secret_seed)
         self._peer_id = PeerId.parse(ID.from_pubkey(self._keys.public_key).to_bytes())
         noise = NoiseTransport(self._keys, noise_privkey=create_noise_key_pair().private_key)
@@ -137,8 +142,8 @@ class Libp2pTransport:
         self._started = True
         listeners: list[trio.SocketListener] = []
         try:
-            for host, port in self._listen:
-                listeners += await trio.open_tcp_listeners(port, host=host)
+            for (host, port), preferred in zip(self._listen, self._preferred, strict=False):
+                listeners += await _listen(host, port, preferred)
             self._addresses = tuple(address for listener in listeners for address in _dialable(listener))
             self._identity = self._identify()
             async with trio.open_nursery() as nursery:
@@ -351,6 +356,13 @@ class Libp2pTransport:
 def _check_frame(frame: bytes) -> None:
     if len(frame) > MAX_FRAME_BYTES:
         raise FrameTooLargeError(f"a frame of {len(frame)} bytes exceeds {MAX_FRAME_BYTES}")
+
+
+async def _listen(host: str, port: int, preferred: int) -> list[trio.SocketListener]:
+    if port == 0 and preferred != 0:
+        with suppress(OSError):  # somebody else has it now
+            return await trio.open_tcp_listeners(preferred, host=host)
+    return await trio.open_tcp_listeners(port, host=host)
 
 
 def _dialable(listener: trio.SocketListener) -> list[Address]:

@@ -39,7 +39,7 @@ WATCHED = {
     "random": "chance is an argument: take a random.Random",
     "secrets": "chance is an argument; keys come from actors/keyfile.py",
     "uuid": "chance is an argument: derive identifiers from a random.Random or a digest",
-    "os": "files and the environment belong to launch.py, actors/keyfile.py, actors/journal.py, actors/paths.py",
+    "os": "files and the environment belong to launch.py, actors/keyfile.py, actors/journal.py, actors/data_directory.py",
     "pathlib": "cores do not know files",
 }
 
@@ -64,7 +64,7 @@ ALLOWED: list[tuple[str, set[str]]] = [
     ("actors/clock.py", ACTORS | {"time", "os"}),
     ("actors/keyfile.py", ACTORS | {"time", "os", "secrets"}),
     ("actors/journal.py", ACTORS | {"time", "os"}),
-    ("actors/paths.py", ACTORS | {"time", "os"}),
+    ("actors/data_directory.py", ACTORS | {"os"}),
     ("actors/swarm.py", ACTORS | {"multiprocessing", "subprocess"}),
     # They measure: CPU time, processes, and the stock library beside ours.
     ("actors/benchmarks/**", ACTORS | {"time", "os", "libp2p", "sqlite3", "subprocess", "multiprocessing"}),
