@@ -11,6 +11,7 @@ adding its entries up. Versions are inside: contracts may read them, so a snapsh
 import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from hashlib import sha256, shake_128
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from immutables import Map
 
 _LANES = 1024
 _CHUNK = 256
+_EXPANSIONS = 2_048
+"""Expansions remembered, 2 KiB each: miners of one process make and remake blocks of the same transactions."""
 _ELEMENT_HEAD = struct.Struct(">IQI")
 _Digest = np.ndarray[Any, np.dtype[np.uint16]]
 
@@ -94,12 +97,19 @@ class _KeyIndex:
             yield from chunk
 
 
+@lru_cache(maxsize=_EXPANSIONS)
+def _expansion(key: bytes, entry: Entry) -> _Digest:
+    """The numbers that an entry stands for; 4 µs, or 0.2 when asked again."""
+    value, (height, index) = entry
+    element = shake_128(_ELEMENT_HEAD.pack(len(key), height, index) + key + value).digest(2 * _LANES)
+    return np.frombuffer(element, dtype="<u2")
+
+
 def _sum(items: Iterable[tuple[bytes, Entry]]) -> _Digest:
-    """Sum of the expansions of entries; 4 µs each."""
+    """Sum of the expansions of entries."""
     total = np.zeros(_LANES, dtype=np.uint16)
-    for key, (value, (height, index)) in items:
-        element = shake_128(_ELEMENT_HEAD.pack(len(key), height, index) + key + value).digest(2 * _LANES)
-        total += np.frombuffer(element, dtype="<u2")
+    for key, entry in items:
+        total += _expansion(key, entry)
     return total
 
 

@@ -37,8 +37,6 @@ class Mempool:
         self._limits = limits or MempoolLimits()
         self._entries: dict[TxId, _Entry] = {}  # in order of arrival
         self._senders: dict[Account, dict[int, TxId]] = {}
-        self.changes = 0
-        """Grows whenever what the pool offers may have changed."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -161,7 +159,6 @@ class Mempool:
         tx_id = transaction_id(transaction)
         self._entries[tx_id] = _Entry(transaction, now_ms)
         self._senders.setdefault(transaction.sender, {})[transaction.nonce] = tx_id
-        self.changes += 1
 
     def _remove(self, tx_id: TxId) -> Transaction:
         transaction = self._entries.pop(tx_id).transaction
@@ -169,5 +166,4 @@ class Mempool:
         del own[transaction.nonce]
         if not own:
             del self._senders[transaction.sender]
-        self.changes += 1
         return transaction

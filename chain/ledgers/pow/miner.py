@@ -29,8 +29,6 @@ class _Template:
     prefix: bytes
     parent: Node
     made_ms: int
-    pool: int
-    """`Mempool.changes` when it was made."""
 
 
 class Miner:
@@ -41,7 +39,8 @@ class Miner:
         self._mempool = mempool
         self._producer = producer
         self._refresh_ms = refresh_ms
-        # With nothing new to take in, executing everything again for a fresher time is worth it only now and then.
+        # Executing everything again, for one more transaction or just for a fresher time, is worth it only now and
+        # then: what comes in between waits for a quarter of a block, on top of the whole one that it waits anyway.
         self._stale_ms = max(refresh_ms, replica.rules.block_interval_ms // 4)
         self._template: _Template | None = None
         self._nonce = 0
@@ -71,9 +70,7 @@ class Miner:
         head = self._replica.tree.head
         template = self._template
         if template is not None and template.parent is head:
-            age = now_ms - template.made_ms
-            changed = template.pool != self._mempool.changes
-            if age < (self._refresh_ms if changed or not template.block.transactions else self._stale_ms):
+            if now_ms - template.made_ms < (self._stale_ms if template.block.transactions else self._refresh_ms):
                 return template
         self._template = self._make(head, now_ms)
         return self._template
@@ -96,4 +93,4 @@ class Miner:
             final_ids=lambda height: self._replica.final_id(head, height),
         )
         prefix = header_prefix(block.header)
-        return _Template(block, applied, prefix, head, now_ms, self._mempool.changes)
+        return _Template(block, applied, prefix, head, now_ms)

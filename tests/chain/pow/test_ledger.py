@@ -196,15 +196,15 @@ def test_nonce_walk_goes_on_when_the_template_changes():
     assert ledger._miner._nonce == 500
 
 
-def test_template_takes_new_transactions_at_most_once_a_second():
-    network = found(initial_difficulty=2**40)
+def test_template_takes_first_transactions_within_a_second_and_more_each_quarter_of_a_block():
+    network = found(initial_difficulty=2**40)  # blocks of 10 s
     ledger = PowLedger(network, producer=account(1))
-    templates = set()
-    for step in range(50):
-        ledger.submit(transfer(network, 2, step), GENESIS_MS + 100 * step)
+    sizes = {}
+    for step in range(60):
         ledger.mine(1, GENESIS_MS + 100 * step)
-        templates.add(ledger._miner._template.block.header.transactions_root)
-    assert len(templates) == 5
+        ledger.submit(transfer(network, 2, step), GENESIS_MS + 100 * step)
+        sizes[len(ledger._miner._template.block.transactions)] = 100 * step
+    assert sizes == {0: 900, 10: 3_400, 35: 5_900}  # size to when it was last ground at, ms
 
 
 def test_mine__needs_a_producer():
