@@ -109,7 +109,11 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
             journal=journal,
             meter=GossipMeter(trio.current_time),
             city=city,
-            gossip=GossipConfig(heartbeat_s=scenario.network.heartbeat_ms / 1000),
+            gossip=GossipConfig(
+                heartbeat_s=scenario.network.heartbeat_ms / 1000,
+                # Whatever the network's rules allow a miner to make must be sayable.
+                max_message_bytes=max(GossipConfig().max_message_bytes, genesis.pow.max_block_bytes),
+            ),
             may_use_threads=not virtual,
             started_ms=started_ms,
             on_error=plan.on_error,
