@@ -58,7 +58,8 @@ class Task:
     """``"human"`` or ``"actor"``."""
     stage: str = "open"
     """``"open"``, ``"committed"``, ``"revealed"``, ``"missed"``."""
-    decided: trio.Event = field(default_factory=trio.Event)
+    changed: trio.Event = field(default_factory=trio.Event)
+    """Set when a human decides, takes over or gives back."""
 
 
 def observe(real: bool, accuracy: float, rng: Random) -> bool:
@@ -79,7 +80,7 @@ class Worker:
         self.identity: Identity = node.identity
         self.node = node
         self.ledger = node.ledger
-        self.attended = False
+        self._attended = False
         self.tasks: OrderedDict[TxId, Task] = OrderedDict()
         self.notices: OrderedDict[bytes, Notice] = OrderedDict()
         """The latest news of each report around, newest last."""
@@ -90,6 +91,17 @@ class Worker:
         self._look_rng = self.world.rng(self.name, "look")
         self._cell = ""
         self._nursery: trio.Nursery | None = None
+
+    @property
+    def attended(self) -> bool:
+        """True while a human decides: then open ballots wait for it, to the end of their time; also those it finds."""
+        return self._attended
+
+    @attended.setter
+    def attended(self, attended: bool) -> None:
+        self._attended = attended
+        for task in self.tasks.values():
+            task.changed.set()
 
     def where(self) -> Point:
         """Where it is now."""
@@ -210,7 +222,7 @@ class Worker:
             reason = "vote_cast"
             raise Refused(reason, "the vote is on its way already and cannot be changed")
         task.choice, task.decided_by = confirm, "human"
-        task.decided.set()
+        task.changed.set()
 
     async def _vote(self, report: TxId, task: Task) -> None:
         ballot, clock = task.ballot, self.world.clock
@@ -219,9 +231,7 @@ class Worker:
         seen = observe(
             self.world.city.is_real(ballot.type, ballot.lat_e7, ballot.lon_e7), self._config.accuracy, self._look_rng
         )
-        patience_s = max(0.0, (ballot.vote_until_ms - clock.now_ms()) / 1000)  # a ballot may come too late
-        with trio.move_on_after(patience_s if self.attended else min(look_s, patience_s)):
-            await task.decided.wait()
+        await self._await_choice(task, clock.now_ms() + int(look_s * 1000))
         if task.choice is None and not self.attended:
             task.choice, task.decided_by = seen, "actor"
         if task.choice is None:
@@ -239,6 +249,16 @@ class Worker:
             self._finish(report, task, "missed", "reveal")
             return
         self._finish(report, task, "revealed", "")
+
+    async def _await_choice(self, task: Task, seen_ms: int) -> None:
+        """Until a human decides, the actor has seen for itself, or the time to vote is over (perhaps already)."""
+        while task.choice is None:
+            until_ms = task.ballot.vote_until_ms if self.attended else min(seen_ms, task.ballot.vote_until_ms)
+            with trio.move_on_after(max(0, until_ms - self.world.clock.now_ms()) / 1000) as waiting:
+                await task.changed.wait()
+            if waiting.cancelled_caught:
+                return
+            task.changed = trio.Event()
 
     def _salt(self, report: TxId) -> bytes:
         """A secret of ours for this report: the same after a restart, so that a vote can still be revealed."""
