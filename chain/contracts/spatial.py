@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from chain.contract import Context, call
 from chain.contracts.spatial_board import (
+    alike,
     assignment_key,
     ballot_key,
     ballots,
@@ -33,7 +34,6 @@ from chain.contracts.spatial_board import (
     tally_until_ms,
     vote_until_ms,
 )
-from chain.contracts.spatial_cells import cell_key, cell_prefix, cells_around
 from chain.contracts.spatial_draw import (
     combination_id,
     commit_ballot,
@@ -45,6 +45,8 @@ from chain.contracts.spatial_draw import (
 from chain.contracts.spatial_queries import (
     has_served,
     history,
+    latest,
+    like,
     operators,
     pending,
     progress,
@@ -73,11 +75,11 @@ from chain.contracts.spatial_records import (
 )
 from chain.contracts.spatial_rewards import pay_rewards
 from chain.contracts.spatial_rules import LAT_LIMIT_E7, LON_LIMIT_E7, ROLES, SpatialRules
-from chain.geodesy import haversine_mm
-from chain.values import Account, Hash, Name, Natural, TxId
+from chain.values import Account, Hash, Name, Natural
 
-__all__ = ["assign", "close", "enrol", "expire", "has_served", "history", "initial_entries", "operators", "pending"]
-__all__ += ["progress", "report", "reports", "reveal", "rules", "submit", "take", "tally", "vote"]
+__all__ = ["assign", "close", "enrol", "expire", "has_served", "history", "initial_entries", "latest", "like"]
+__all__ += ["operators", "pending", "progress", "report", "reports", "reveal", "rules", "submit", "take", "tally"]
+__all__ += ["vote"]
 
 
 @call
@@ -104,7 +106,7 @@ def submit(ctx: Context, type_: str, lat_e7: int, lon_e7: int, time_ms: Natural)
     if not earliest <= time_ms <= latest:
         ctx.refuse("time_out_of_window", f"time_ms is {time_ms}, allowed are {earliest} to {latest}")
     content = Content(ctx.sender, type_, lat_e7, lon_e7, time_ms)
-    earlier = _duplicate(ctx, rules, content)
+    earlier = next(alike(ctx, rules, type_, lat_e7, lon_e7, time_ms), None)
     if earlier is not None:
         ctx.refuse("duplicate_report", earlier.hex())
 
@@ -114,23 +116,6 @@ def submit(ctx: Context, type_: str, lat_e7: int, lon_e7: int, time_ms: Natural)
     ctx.put(place_key(rules, ctx.tx, content), (lat_e7, lon_e7))
     ctx.emit("submitted", report=ctx.tx, type=type_, lat_e7=lat_e7, lon_e7=lon_e7, time_ms=time_ms)
     return ctx.tx
-
-
-def _duplicate(ctx: Context, rules: SpatialRules, content: Content) -> TxId | None:
-    """An earlier report of the same type, nearer than the radius in space and the window in time."""
-    if rules.duplicate_radius_m == 0:
-        return None
-    here = (content.lat_e7, content.lon_e7)
-    first = max(0, content.time_ms - rules.duplicate_window_ms)
-    last = content.time_ms + rules.duplicate_window_ms
-    for cell in cells_around(rules, *here):
-        prefix = cell_prefix(content.type, cell)
-        for key, place in ctx.scan(prefix, tuple[int, int], start=cell_key(content.type, cell, first)):
-            if int.from_bytes(key[len(prefix) : len(prefix) + 8], "big") > last:
-                break
-            if haversine_mm(here, place) < rules.duplicate_radius_m * 1000:
-                return TxId(key[len(prefix) + 8 :])
-    return None
 
 
 @call

@@ -6,9 +6,10 @@ from msgspec.structs import replace
 
 from chain.codec import encode
 from chain.contract import Context, state_key
-from chain.contracts.spatial_cells import cell_key, cell_of
+from chain.contracts.spatial_cells import cell_key, cell_of, cell_prefix, cells_around
 from chain.contracts.spatial_records import Assignment, Ballot, Content, Operator, Report, ReportId
 from chain.contracts.spatial_rules import SpatialRules
+from chain.geodesy import haversine_mm
 from chain.state import WorldState
 from chain.values import Account
 
@@ -70,6 +71,21 @@ def place_key(rules: SpatialRules, report: ReportId, content: Content) -> bytes:
     """Index of reports by type, place and time."""
     cell = cell_of(rules, content.lat_e7, content.lon_e7)
     return cell_key(content.type, cell, content.time_ms) + report
+
+
+def alike(ctx: Context, rules: SpatialRules, type_: str, lat_e7: int, lon_e7: int, time_ms: int) -> Iterator[ReportId]:
+    """Reports of a type nearer than the duplicate radius in space and window in time; by cell, then time."""
+    if rules.duplicate_radius_m == 0:
+        return
+    here = (lat_e7, lon_e7)
+    first, last = max(0, time_ms - rules.duplicate_window_ms), time_ms + rules.duplicate_window_ms
+    for cell in cells_around(rules, *here):
+        prefix = cell_prefix(type_, cell)
+        for key, place in ctx.scan(prefix, tuple[int, int], start=cell_key(type_, cell, first)):
+            if int.from_bytes(key[len(prefix) : len(prefix) + 8], "big") > last:
+                break
+            if haversine_mm(here, place) < rules.duplicate_radius_m * 1000:
+                yield ReportId(key[len(prefix) + 8 :])
 
 
 def find_report(ctx: Context, report: ReportId) -> Report:

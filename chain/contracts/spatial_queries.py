@@ -1,11 +1,15 @@
 """What anybody may ask the spatial contract: web pages, actors, checkers. All answers are bounded; pages follow `after`."""
 
+from collections import deque
+from collections.abc import Collection
+from itertools import islice
 from typing import Annotated
 
 import msgspec
 
 from chain.contract import Context, query
 from chain.contracts.spatial_board import (
+    alike,
     ballots,
     find_assignment,
     find_report,
@@ -17,21 +21,24 @@ from chain.contracts.spatial_board import (
     vote_until_ms,
 )
 from chain.contracts.spatial_records import (
+    ASSIGNED,
     PENDING,
     STATUSES,
     History,
+    Listed,
     Operator,
     Progress,
     Report,
     ReportId,
 )
 from chain.contracts.spatial_rewards import REQUESTER, WORKER, confirmed_so_far, last_reports
-from chain.contracts.spatial_rules import ROLES, Box, SpatialRules
-from chain.values import AccountField, Hash
+from chain.contracts.spatial_rules import ROLES, Box, LatE7, LonE7, SpatialRules
+from chain.values import AccountField, Hash, Natural
 
 MAX_PAGE = 500
 MAX_SCANNED = 5_000
 """Entries that one query looks at before it gives up and returns what it has."""
+FIRST_SPAN_MS = 60_000
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)]
 
@@ -75,6 +82,57 @@ def reports(ctx: Context, status: str, limit: Limit, after: ReportId | None) -> 
 
 
 @query
+def latest(ctx: Context, status: str, limit: Limit, before: ReportId | None) -> tuple[Listed, ...]:
+    """Reports of a status (of all, when it is empty), newest first, those recorded before `before`.
+
+    Refused: ``unknown_status``; ``unknown_report`` (`before`).
+    """
+    if status and status not in STATUSES:
+        ctx.refuse("unknown_status", status[:32])
+    end = None
+    if before is not None:
+        end = (find_report(ctx, before).recorded_ms, before)
+    newest: list[tuple[int, ReportId]] = []
+    for each in (status,) if status else STATUSES:
+        newest += _newest(ctx, each, limit, end)
+    newest.sort(reverse=True)
+    found = [find_report(ctx, id_) for _, id_ in newest[:limit]]
+    return tuple(Listed(each, _progress(ctx, each) if each.status == ASSIGNED else None) for each in found)
+
+
+def _newest(
+    ctx: Context, status: str, limit: int, end: tuple[int, ReportId] | None
+) -> Collection[tuple[int, ReportId]]:
+    """The last `limit` reports of a status before `end`, oldest first, as (recorded_ms, id).
+
+    Keys can only be read forwards: look at a minute, and while that is not enough, at four times as much.
+    """
+    prefix = b"status/" + status.encode() + b"/"
+    span_ms, last_ms = FIRST_SPAN_MS, ctx.time_ms if end is None else end[0]
+    while True:
+        first_ms = max(0, last_ms - span_ms)
+        found: deque[tuple[int, ReportId]] = deque(maxlen=limit)
+        for key, _ in ctx.scan(prefix, bool, start=prefix + first_ms.to_bytes(8, "big")):
+            at = int.from_bytes(key[-40:-32], "big"), ReportId(key[-32:])
+            if end is not None and at >= end:
+                break
+            found.append(at)
+        if len(found) == limit or first_ms == 0:
+            return found
+        span_ms *= 4
+
+
+@query
+def like(ctx: Context, type_: str, lat_e7: LatE7, lon_e7: LonE7, time_ms: Natural, limit: Limit) -> tuple[Listed, ...]:
+    """Reports that would make one of that type, place and time a duplicate. Refused: ``unknown_type``."""
+    rules = rules_of(ctx)
+    if type_ not in rules.types:
+        ctx.refuse("unknown_type", type_[:32])
+    found = [find_report(ctx, id_) for id_ in islice(alike(ctx, rules, type_, lat_e7, lon_e7, time_ms), limit)]
+    return tuple(Listed(each, _progress(ctx, each) if each.status == ASSIGNED else None) for each in found)
+
+
+@query
 def pending(ctx: Context, box: Box, limit: Limit) -> tuple[Report, ...]:
     """The earliest recorded reports inside `box` that nobody was assigned to, of the first MAX_SCANNED pending ones."""
     found: list[Report] = []
@@ -90,10 +148,15 @@ def pending(ctx: Context, box: Box, limit: Limit) -> tuple[Report, ...]:
 @query
 def progress(ctx: Context, report: ReportId) -> Progress:
     """How far a report is that was assigned. Refused: ``unknown_report``; ``not_assigned``."""
-    if find_report(ctx, report).assigned_ms is None:
+    found = find_report(ctx, report)
+    if found.assigned_ms is None:
         ctx.refuse("not_assigned")
-    rules, assignment = rules_of(ctx), find_assignment(ctx, report)
-    cast = list(ballots(ctx, report))
+    return _progress(ctx, found)
+
+
+def _progress(ctx: Context, found: Report) -> Progress:
+    rules, assignment = rules_of(ctx), find_assignment(ctx, found.id)
+    cast = list(ballots(ctx, found.id))
     return Progress(
         assignment=assignment,
         vote_until_ms=vote_until_ms(rules, assignment),

@@ -119,6 +119,14 @@ class Progress(Value, frozen=True):
     reveals: Natural
 
 
+class Listed(Value, frozen=True):
+    """A report in a list."""
+
+    report: Report
+    progress: Progress | None
+    """While it is assigned."""
+
+
 class Ticket(Value, frozen=True):
     """Proves to the contract that its bearer is in a hidden group, and names nobody else."""
 

@@ -127,3 +127,51 @@ def test_what_a_node_answers_fits_a_message(town):
     registry = town.network.registry
     data = registry.query(town.state, "spatial", "reports", encode_args("", 500, None), time_ms=town.time_ms)
     assert len(data) < 5 * 200
+
+
+@pytest.mark.parametrize("status", ["pending", ""])
+@pytest.mark.parametrize("page", [1, 3, 7, 100])
+@pytest.mark.parametrize("gap_ms", [0, 1_000, 3_600_000])
+def test_the_latest_come_first_and_each_once(town, status, page, gap_ms):
+    """However far apart they are in time: at once, within a span that is looked at in one go, or hours."""
+    for n in range(7):
+        town.time_ms += gap_ms
+        town.submit(60 + n, (HERE[0] + 90_000 * n, HERE[1]))
+    expected = sorted(town.query("reports", "pending", 10, None), key=lambda r: (r.recorded_ms, r.id), reverse=True)
+    assert len(expected) == 7
+    seen, before = [], None
+    while found := town.query("latest", status, page, before):
+        assert len(found) <= page
+        seen += [row.report for row in found]
+        before = seen[-1].id
+    assert seen == expected
+
+
+def test_a_page_of_the_latest_goes_on_behind_a_report_that_moved(town):
+    submitted = spread(town, 4)
+    listed = [row.report.id for row in town.query("latest", "pending", 10, None)]
+    assert sorted(listed) == sorted(submitted)
+    town.decide(listed[1], WORKERS, 2)
+    assert [row.report.id for row in town.query("latest", "pending", 10, listed[1])] == listed[2:]
+    assert [row.report.id for row in town.query("latest", "confirmed", 10, None)] == [listed[1]]
+    assert refusal(town, "latest", "lost", 10, None) == "unknown_status"
+
+
+def test_lists_tell_how_far_assigned_reports_are(town):
+    first, second = spread(town, 2)
+    town.assign(first, WORKERS)
+    progress = {row.report.id: row.progress for row in town.query("latest", "", 10, None)}
+    assert progress == {first: town.query("progress", first), second: None}
+
+
+def test_like_finds_what_would_be_a_duplicate(town):
+    first = town.submit(60)
+    near, far = (HERE[0] + 1, HERE[1]), (HERE[0] + 90_000, HERE[1])
+    content = town.report(first).content
+    type_, at = content.type, content.time_ms
+    other = next(known for known in town.rules.types if known != type_)
+    assert [row.report.id for row in town.query("like", type_, *near, at, 5)] == [first]
+    assert town.query("like", type_, *far, at, 5) == ()
+    assert town.query("like", type_, *near, at + town.rules.duplicate_window_ms + 1, 5) == ()
+    assert town.query("like", other, *near, at, 5) == ()
+    assert refusal(town, "like", "ufo", *near, at, 5) == "unknown_type"
