@@ -1,6 +1,6 @@
 """A swarm behind the user interface's seam: implements `actors.control.Control` over the actors of a process."""
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -16,9 +16,9 @@ from actors.control import (
     BlockView,
     CommandRefusedError,
     LedgerUnavailableError,
+    Located,
     Place,
     ReportView,
-    RewardEntry,
     RunSnapshot,
     Submitted,
     TransactionView,
@@ -31,48 +31,23 @@ from actors.light_node import LightNode
 from actors.node import FullNode
 from actors.population import ROLES
 from actors.requester import Requester
+from actors.reward_book import RewardBook
 from actors.sensing.mobility import Point
 from actors.swarm import Swarm
+from actors.update_stream import BoundedStream
 from actors.views import actor_id, block_summary, block_view, report_view, shown_status, transaction_view
 from actors.worker import Worker
+from chain.codec import block_id
 from chain.contract import event_fields
 from chain.contracts.accounts import balance_of
-from chain.contracts.spatial_records import STATUSES, Report
+from chain.contracts.spatial_queries import MAX_PAGE
+from chain.contracts.spatial_records import STATUSES, Listed, Report
 from chain.errors import Refused
-from chain.values import Account, BlockId, TxId
+from chain.values import BlockId, TxId
 
-MAX_REWARDS = 50
 MAX_STREAMS = 256
 DUPLICATE_CANDIDATES = 20
 T = TypeVar("T")
-
-
-class _Stream:
-    """One browser's updates: bounded, the oldest dropped first."""
-
-    def __init__(self, actor: str | None, buffer: int) -> None:
-        self.actor = actor
-        self.dropped = 0
-        self._waiting: deque[Update] = deque()
-        self._buffer = buffer
-        self._send, self.channel = trio.open_memory_channel[Update](1)
-        self._wake = trio.Event()
-
-    def put(self, update: Update) -> None:
-        """Never waits."""
-        if len(self._waiting) >= self._buffer:
-            self._waiting.popleft()
-            self.dropped += 1
-        self._waiting.append(update)
-        self._wake.set()
-
-    async def pump(self) -> None:
-        """Move updates into the channel as fast as the browser reads them."""
-        while True:
-            await self._wake.wait()
-            self._wake = trio.Event()
-            while self._waiting:
-                await self._send.send(self._waiting.popleft())
 
 
 class SwarmControl:
@@ -81,10 +56,8 @@ class SwarmControl:
     def __init__(self, swarm: Swarm) -> None:
         self._swarm = swarm
         self._world = swarm.world
-        self._streams: list[_Stream] = []
-        self._rewards: dict[Account, deque[RewardEntry]] = {}
-        self._unfinal: OrderedDict[int, list[tuple[Account, RewardEntry]]] = OrderedDict()
-        self._seen_height = 0
+        self._streams: list[BoundedStream] = []
+        self._rewards = RewardBook(self._world.genesis.pow.block_reward)
         swarm.watch(self)
         self._world.journal.listen(self._listen)
 
@@ -132,11 +105,11 @@ class SwarmControl:
             summary=self._summary(found),
             position=None if where is None else (where.lat, where.lon),
             gateway=gateway,
-            ledger_node=isinstance(node, FullNode),
+            can_attend=isinstance(found, Worker | Requester),
             can_submit=True,
             can_vote=isinstance(found, Worker),
-            rewards=[*self._pending_rewards(account), *reversed(self._rewards.get(account, ()))][:MAX_REWARDS],
-            pending_reward=sum(entry.amount for entry in self._pending_rewards(account)),
+            rewards=self._rewards.of(account),
+            pending_reward=sum(entry.amount for entry in self._rewards.pending_of(account)),
         )
 
     async def reports(
@@ -144,40 +117,34 @@ class SwarmControl:
     ) -> Sequence[ReportView]:
         """See `Control.reports`."""
         found = self._find(actor)
-        wanted = [ledger_status(status)] if status else list(STATUSES)
-        rows: list[Report] = []
-        for each in wanted:
-            rows += await self._recent(found, each)
-        rows.sort(key=lambda r: (r.recorded_ms, r.id), reverse=True)
-        if after is not None:
-            mark = next((i for i, r in enumerate(rows) if r.id.hex() == after), None)
-            if mark is None:
-                raise UnknownRecordError(after)
-            rows = rows[mark + 1 :]
-        return [await self._view(found, row) for row in rows[:limit]]
+        wanted = ledger_status(status) if status else ""
+        mark = TxId(_id_bytes(after)) if after else None
+        rows: list[Listed] = []
+        while len(rows) < limit:
+            page = min(limit - len(rows), MAX_PAGE)
+            more = await self._list(found, "latest", wanted, page, mark)
+            rows += more
+            if len(more) < page:
+                break
+            mark = TxId(more[-1].report.id)
+        return [self._view(found, row) for row in rows]
 
     async def report(self, actor: str, report: str) -> ReportView:
         """See `Control.report`."""
         found = self._find(actor)
-        row: Report = await self._ask(lambda: found.ledger.query("spatial", "report", TxId(_id_bytes(report))))
-        return await self._view(found, row)
+        id_ = TxId(_id_bytes(report))
+        row: Report = await self._ask(lambda: found.ledger.query("spatial", "report", id_))
+        progress = None
+        if row.status == "assigned":
+            progress = await self._ask(lambda: found.ledger.query("spatial", "progress", id_))
+        return self._view(found, Listed(row, progress))
 
     async def nearby(self, actor: str, type_: str, lat: float, lon: float) -> Sequence[ReportView]:
         """See `Control.nearby`."""
         found = self._find(actor)
-        rules, here = self._world.genesis.spatial, Point(lat, lon)
-        near = []
-        for status in STATUSES:
-            for row in await self._recent(found, status):
-                content = row.content
-                if (
-                    content is not None
-                    and content.type == type_
-                    and Point.from_e7(content.lat_e7, content.lon_e7).distance_m(here) < rules.duplicate_radius_m
-                    and abs(content.time_ms - self._world.clock.now_ms()) <= rules.duplicate_window_ms
-                ):
-                    near.append(row)
-        return [await self._view(found, row) for row in near[:DUPLICATE_CANDIDATES]]
+        now = self._world.clock.now_ms()
+        rows = await self._list(found, "like", type_, *Point(lat, lon).e7, now, DUPLICATE_CANDIDATES)
+        return [self._view(found, row) for row in rows]
 
     def ballots(self, actor: str) -> Sequence[BallotView]:
         """See `Control.ballots`."""
@@ -222,6 +189,21 @@ class SwarmControl:
             raise UnknownRecordError(ref)
         return block_view(self._world, block)
 
+    async def locate(self, actor: str, transaction: str) -> Located:
+        """See `Control.locate`."""
+        found = self._find(actor)
+        id_ = TxId(_id_bytes(transaction))
+        outcome = await self._ask(lambda: found.ledger.outcome(id_))
+        if outcome is None:
+            raise UnknownRecordError(transaction)
+        header = outcome.header
+        return Located(
+            transaction=transaction,
+            stage=outcome.stage,
+            height=header.height if header else None,
+            block=block_id(header).hex() if header else None,
+        )
+
     async def mempool(self, actor: str, *, limit: int = 50) -> Sequence[TransactionView]:
         """See `Control.mempool`."""
         found = self._find(actor)
@@ -260,19 +242,20 @@ class SwarmControl:
             reason = "cannot_be_attended"
             raise CommandRefusedError(reason, f"a {found.role} decides nothing that a human could decide for it")
         found.attended = attended
-        self._publish(Update("actor", self._world.clock.now_ms(), {"actor": actor, "attended": attended}), actor)
+        id_ = actor_id(found.identity.account)
+        self._publish(Update("actor", self._world.clock.now_ms(), {"actor": id_, "attended": attended}), id_)
 
     # Updates. -------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def updates(self, actor: str | None = None, *, buffer: int = 256) -> AsyncGenerator[_Stream, None]:
+    async def updates(self, actor: str | None = None, *, buffer: int = 256) -> AsyncGenerator[BoundedStream, None]:
         """See `Control.updates`. Raises LedgerUnavailableError when too many browsers listen already."""
         if actor is not None:
-            self._find(actor)
+            actor = actor_id(self._find(actor).identity.account)
         if len(self._streams) >= MAX_STREAMS:
             msg = f"{MAX_STREAMS} browsers listen already"
             raise LedgerUnavailableError(msg)
-        stream = _Stream(actor, buffer)
+        stream = BoundedStream(actor, buffer)
         self._streams.append(stream)
         try:
             async with trio.open_nursery() as nursery:
@@ -285,84 +268,31 @@ class SwarmControl:
     def begin(self, node: FullNode) -> None:
         """See `actors.node.Witness`."""
 
-    def jumped(self, node: FullNode) -> None:  # noqa: ARG002 - a Witness
-        """See `actors.node.Witness`: what is pending is settled somewhere we do not look."""
-        self._unfinal.clear()
+    def jumped(self, node: FullNode) -> None:
+        """See `actors.node.Witness`."""
+        self._rewards.jumped(node.core.final.height)
 
     def committed(self, node: FullNode, found: FoundBlock) -> None:
-        """See `actors.node.Witness`: the first ledger node to have a block tells for all."""
-        height = found.block.header.height
+        """See `actors.node.Witness`: one ledger node tells for all what joins, the first to know what is final."""
         if found.final:
-            for account, entry in self._unfinal.pop(height, []):
-                self._rewards.setdefault(account, deque(maxlen=MAX_REWARDS)).append(entry)
+            self._rewards.finalised(found)
             return
         if node is not self._reference():
             return
-        entries = self._entries(found)
-        self._unfinal[height] = entries
-        view = block_summary(found.block.header, len(found.receipts), 0, node.core.final.height)
-        now = self._world.clock.now_ms()
-        self._publish(
-            Update(
-                "block",
-                now,
-                {
-                    "height": height,
-                    "id": view.id,
-                    "transactions": view.transactions,
-                    "producer": view.producer,
-                    "final_height": node.core.final.height,
-                },
-            )
-        )
+        height, now = found.block.header.height, self._world.clock.now_ms()
+        final_height = node.core.final.height
+        view = block_summary(found.block.header, len(found.receipts), 0, final_height)
+        data: dict[str, Any] = {"height": height, "id": view.id, "transactions": view.transactions}
+        data |= {"producer": view.producer, "final_height": final_height}
+        self._publish(Update("block", now, data))
         for receipt in found.receipts:
             for event in receipt.events:
                 if event.contract == "spatial" and "report" in (fields := event_fields(event)):
                     data = {"report": fields["report"].hex(), "event": event.name, "height": height}
                     self._publish(Update("report", now, data))
-        for account, entry in entries:
-            self._publish(
-                Update("reward", now, {"actor": actor_id(account), "amount": entry.amount, "cause": entry.cause}),
-                actor_id(account),
-            )
-
-    def _entries(self, found: FoundBlock) -> list[tuple[Account, RewardEntry]]:
-        """Who is paid what by a block, marked final: read only once it is, or as pending before."""
-        header = found.block.header
-        entries = []
-        if self._world.genesis.pow.block_reward:
-            entry = RewardEntry(
-                header.height, header.time_ms, self._world.genesis.pow.block_reward, "miner", None, final=True
-            )
-            entries.append((header.producer, entry))
-        for receipt in found.receipts:
-            for event in receipt.events:
-                if (event.contract, event.name) != ("spatial", "confirmed"):
-                    continue
-                fields = event_fields(event)
-                paid = [(fields["requester"], fields["requester_reward"], "requester")]
-                paid += [
-                    (worker, amount, "worker")
-                    for worker, amount in zip(fields["workers"], fields["worker_rewards"], strict=True)
-                ]
-                entries += [
-                    (
-                        Account(account),
-                        RewardEntry(header.height, header.time_ms, amount, cause, fields["report"].hex(), final=True),
-                    )
-                    for account, amount, cause in paid
-                ]
-        return entries
-
-    def _pending_rewards(self, account: Account) -> list[RewardEntry]:
-        final = self._swarm.tally.height
-        return [
-            RewardEntry(e.height, e.time_ms, e.amount, e.cause, e.report, final=False)
-            for height, entries in reversed(self._unfinal.items())
-            if height > final
-            for who, e in entries
-            if who == account
-        ]
+        for account, entry in self._rewards.joined(found):
+            data = {"actor": actor_id(account), "amount": entry.amount, "cause": entry.cause}
+            self._publish(Update("reward", now, data), actor_id(account))
 
     def _listen(self, t: int, actor: str, kind: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002 - a Listener
         if kind in ("ballot", "revealed", "missed", "voted") and actor in self._swarm.actors:
@@ -402,19 +332,16 @@ class SwarmControl:
             peers=len(node.overlay.peers()),
             height=core.final.height if core else 0,
             attended=isinstance(actor, Worker | Requester) and actor.attended,
+            ledger_node=isinstance(node, FullNode),
         )
 
-    async def _recent(self, actor: Actor, status: str) -> Sequence[Report]:
-        rows: Sequence[Report] = await self._ask(lambda: actor.ledger.query("spatial", "reports", status, 500, None))
+    async def _list(self, actor: Actor, method: str, *args: Any) -> Sequence[Listed]:
+        rows: Sequence[Listed] = await self._ask(lambda: actor.ledger.query("spatial", method, *args))
         return rows
 
-    async def _view(self, actor: Actor, row: Report) -> ReportView:
-        progress = None
-        if row.status == "assigned":
-            progress = await self._ask(lambda: actor.ledger.query("spatial", "progress", row.id))
+    def _view(self, actor: Actor, row: Listed) -> ReportView:
         core = node.core if (node := self._reference()) else None
-        final_ms = core.final.time_ms if core else 0
-        return report_view(row, progress, actor.identity.account, final_ms)
+        return report_view(row.report, row.progress, actor.identity.account, core.final.time_ms if core else 0)
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         try:
