@@ -1,5 +1,6 @@
 """Distances on the sphere in integers. Coordinates in E7, distances in millimetres."""
 
+from functools import lru_cache
 from typing import Final
 
 from chain.fixed import BITS, ONE, PI_120, asin_sqrt, sin
@@ -18,6 +19,7 @@ def _sin_half(angle_e7: int) -> int:
     return sin((angle_e7 * _HALF_RADIANS_PER_E7) >> _SHIFT)
 
 
+@lru_cache(maxsize=8_192)
 def haversine_mm(a: Point, b: Point) -> int:
     """Great-circle distance by the haversine formula, rounded to a millimetre; error below 5 mm (spec/spatial.md)."""
     (lat_a, lon_a), (lat_b, lon_b) = a, b

@@ -97,6 +97,47 @@ APPLIED = AppliedBlocks(capacity=256)
 """This process's memory. `APPLIED.enabled = False` makes every replica do its own work, with equal results."""
 
 
+class Beginnings:
+    """What the first transactions of blocks to be did, for the miners of one process.
+
+    Miners whose blocks begin alike, on one parent and at one time, execute what they have in common once. The key
+    stands for all of that: the parent and its state, the time, and the transactions so far, in order.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._after: OrderedDict[bytes, tuple[WorldState, Receipt]] = OrderedDict()
+
+    @staticmethod
+    def start(parent: BlockId, parent_root: bytes, time_ms: int) -> bytes:
+        """The key of a block without transactions."""
+        return sha256(parent + parent_root + time_ms.to_bytes(8, "big")).digest()
+
+    @staticmethod
+    def next(key: bytes, transaction: Transaction) -> bytes:
+        """The key with one more transaction, signature included."""
+        return sha256(key + encode(transaction)).digest()
+
+    def get(self, key: bytes) -> tuple[WorldState, Receipt] | None:
+        """The state after the transactions of `key`, and the last one's receipt."""
+        return self._after.get(key) if APPLIED.enabled else None
+
+    def keep(self, key: bytes, after: tuple[WorldState, Receipt]) -> None:
+        self._after[key] = after
+        if len(self._after) > self._capacity:
+            self._after.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._after)
+
+    def clear(self) -> None:
+        self._after.clear()
+
+
+BEGINNINGS = Beginnings(capacity=1_024)
+"""This process's memory; `APPLIED.enabled` turns it off too."""
+
+
 def apply_block(network: Network, parent_state: WorldState, block: Block, *, final_ids: BlockIdAt) -> Applied:
     """Run a block on its parent's state and check it against its header.
 
@@ -167,6 +208,7 @@ def assemble(
     taken: list[Transaction] = []
     receipts: list[Receipt] = []
     room = rules.max_block_bytes - 512  # header and array heads
+    key = Beginnings.start(parent_id, parent_state.root, time_ms)
     for transaction in transactions:
         if len(taken) == rules.max_block_transactions:
             break
@@ -174,17 +216,23 @@ def assemble(
         if size > room or transaction.nonce != nonce_of(state, transaction.sender):
             continue
         room -= size
-        state, receipt = execute(
-            network.registry,
-            state,
-            transaction,
-            height=height,
-            index=len(taken),
-            time_ms=time_ms,
-            final_ids=final_ids,
-        )
+        key = Beginnings.next(key, transaction)
+        after = BEGINNINGS.get(key)
+        if after is None:
+            after = execute(
+                network.registry,
+                state,
+                transaction,
+                height=height,
+                index=len(taken),
+                time_ms=time_ms,
+                final_ids=final_ids,
+            )
+            BEGINNINGS.keep(key, after)
+        state, receipt = after
         taken.append(transaction)
         receipts.append(receipt)
+    _ = state.root  # summed up to here once for all who have this state; the reward differs
     state = reward(network, state, producer, Version(height, len(taken)))
     header = Header(
         version=HEADER_VERSION,

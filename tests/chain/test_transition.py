@@ -16,7 +16,7 @@ from chain.errors import InvalidBlockError
 from chain.genesis import Network
 from chain.keys import sign_transaction
 from chain.merkle import EMPTY_ROOT, receipts_root, transactions_root
-from chain.transition import APPLIED, apply_block, assemble
+from chain.transition import APPLIED, BEGINNINGS, apply_block, assemble
 from chain.values import Block, BlockId
 from tests.chain import lab
 from tests.chain.town import Town
@@ -29,9 +29,11 @@ PRODUCER = account(9)
 @pytest.fixture(autouse=True)
 def _fresh_memory():
     APPLIED.clear()
+    BEGINNINGS.clear()
     yield
     APPLIED.enabled = True
     APPLIED.clear()
+    BEGINNINGS.clear()
 
 
 def none_final(_):
@@ -42,15 +44,15 @@ def signed(who, nonce, method, *args, contract="lab", chain=NETWORK.id):
     return sign_transaction(key(who), chain, nonce, contract, method, encode_args(*args))
 
 
-def make(*transactions, network=NETWORK):
+def make(*transactions, network=NETWORK, producer=PRODUCER, time_ms=EPOCH_MS + 1):
     return assemble(
         network,
         network.block.header,
         network.id,
         network.state,
         transactions,
-        time_ms=EPOCH_MS + 1,
-        producer=PRODUCER,
+        time_ms=time_ms,
+        producer=producer,
         difficulty=7,
         final_ids=none_final,
     )
@@ -102,6 +104,25 @@ def test_memory_changes_nothing():
     assert anew is not made
     assert (anew.receipts, anew.state.root) == (made.receipts, made.state.root)
     assert dict(anew.state.scan(b"")) == dict(made.state.scan(b""))
+
+
+def test_blocks_that_begin_alike_are_what_each_would_be_alone():
+    """Other producers, more transactions, another order, another time: shared work shows in none of them."""
+    cases = [
+        {"transactions": GOOD},
+        {"transactions": GOOD, "producer": account(8)},
+        {"transactions": (*GOOD[:2], GOOD[2]), "producer": account(8)},
+        {"transactions": (GOOD[2], *GOOD[:2])},
+        {"transactions": GOOD, "time_ms": EPOCH_MS + 2},
+    ]
+    shared = [make(*case.pop("transactions"), **case) for case in map(dict, cases)]
+    assert len(BEGINNINGS) == 4 + 0 + 0 + 3 + 4
+    APPLIED.enabled = False
+    alone = [make(*case.pop("transactions"), **case) for case in cases]
+    for (block, made), (same_block, same) in zip(shared, alone, strict=True):
+        assert block == same_block
+        assert made.receipts == same.receipts
+        assert dict(made.state.scan(b"")) == dict(same.state.scan(b""))
 
 
 def test_memory_is_bounded():

@@ -12,7 +12,8 @@ class PowConfig:
 
     mempool: MempoolLimits = field(default_factory=MempoolLimits)
     template_refresh_ms: int = 1_000
-    """A miner looks for new transactions at most this often, and once it has some, four times a block interval."""
+    """A miner with transactions looks for more at most this often, and at most four times a block interval; one
+    without looks whenever this or a quarter of a block interval has passed."""
     kept_blocks: int = 1_024
     """Bodies of final blocks kept in memory and served to peers that catch up."""
     snapshot_interval: int = 256

@@ -94,12 +94,17 @@ class Mempool:
             next_nonce += 1
         return found
 
-    def offer(self, next_nonce: Callable[[Account], int], count: int) -> list[Transaction]:
-        """Return up to `count` transactions for a block: in order of arrival, each next in its sender's order."""
+    def offer(self, next_nonce: Callable[[Account], int], count: int, until_ms: int) -> list[Transaction]:
+        """Return up to `count` transactions for a block, of those that had come by `until_ms`.
+
+        In order of arrival, each next in its sender's order.
+        """
         offered: list[Transaction] = []
         expected: dict[Account, int] = {}
         passed: set[TxId] = set()  # came before a predecessor did
         for tx_id, entry in self._entries.items():
+            if entry.arrived_ms > until_ms:
+                continue
             sender = entry.transaction.sender
             if sender not in expected:
                 expected[sender] = next_nonce(sender)

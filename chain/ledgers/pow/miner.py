@@ -1,4 +1,8 @@
-"""A miner's next block: made of what the mempool offers, made anew when that or the head has changed."""
+"""A miner's next block: made of what the mempool offers, made anew on a new head and from time to time.
+
+A template is as of a round moment: it has that time, and what had come by then. It loses nothing against one of a
+moment that is not round, and replicas of one process that step at different moments share what they execute.
+"""
 
 from dataclasses import dataclass
 
@@ -28,7 +32,8 @@ class _Template:
     applied: Applied
     prefix: bytes
     parent: Node
-    made_ms: int
+    as_of_ms: int
+    """Multiple of how often it is made anew, or its parent's time."""
 
 
 class Miner:
@@ -38,10 +43,11 @@ class Miner:
         self._replica = replica
         self._mempool = mempool
         self._producer = producer
-        self._refresh_ms = refresh_ms
+        quarter_ms = max(1, replica.rules.block_interval_ms // 4)
+        self._empty_ms = min(refresh_ms, quarter_ms)
         # Executing everything again, for one more transaction or just for a fresher time, is worth it only now and
         # then: what comes in between waits for a quarter of a block, on top of the whole one that it waits anyway.
-        self._stale_ms = max(refresh_ms, replica.rules.block_interval_ms // 4)
+        self._stale_ms = max(refresh_ms, quarter_ms)
         self._template: _Template | None = None
         self._nonce = 0
         self.attempts = 0
@@ -68,16 +74,19 @@ class Miner:
 
     def _current(self, now_ms: int) -> _Template | None:
         head = self._replica.tree.head
-        template = self._template
-        if template is not None and template.parent is head:
-            if now_ms - template.made_ms < (self._stale_ms if template.block.transactions else self._refresh_ms):
-                return template
-        self._template = self._make(head, now_ms)
+        template = self._template if self._template is not None and self._template.parent is head else None
+        step_ms = self._stale_ms if template is not None and template.block.transactions else self._empty_ms
+        as_of_ms = now_ms - now_ms % step_ms
+        if template is not None and template.as_of_ms >= as_of_ms:
+            return template
+        # Not before its parent, unless that is ahead of us.
+        as_of_ms = max(as_of_ms, min(head.header.time_ms, now_ms))
+        self._template = self._make(head, as_of_ms, now_ms)
         return self._template
 
-    def _make(self, head: Node, now_ms: int) -> _Template | None:
+    def _make(self, head: Node, as_of_ms: int, now_ms: int) -> _Template | None:
         rules = self._replica.rules
-        time_ms = max(now_ms, head.median_time_past(rules) + 1)
+        time_ms = max(as_of_ms, head.median_time_past(rules) + 1)
         if head.state is None or not head.may_produce(self._producer, rules) or time_ms > now_ms + rules.max_future_ms:
             return None
         state = head.state
@@ -86,11 +95,11 @@ class Miner:
             head.header,
             head.id,
             state,
-            self._mempool.offer(lambda sender: nonce_of(state, sender), rules.max_block_transactions),
+            self._mempool.offer(lambda sender: nonce_of(state, sender), rules.max_block_transactions, as_of_ms),
             time_ms=time_ms,
             producer=self._producer,
             difficulty=head.child_difficulty(rules),
             final_ids=lambda height: self._replica.final_id(head, height),
         )
         prefix = header_prefix(block.header)
-        return _Template(block, applied, prefix, head, now_ms)
+        return _Template(block, applied, prefix, head, as_of_ms)

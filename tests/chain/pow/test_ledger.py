@@ -204,7 +204,7 @@ def test_template_takes_first_transactions_within_a_second_and_more_each_quarter
         ledger.mine(1, GENESIS_MS + 100 * step)
         ledger.submit(transfer(network, 2, step), GENESIS_MS + 100 * step)
         sizes[len(ledger._miner._template.block.transactions)] = 100 * step
-    assert sizes == {0: 900, 10: 3_400, 35: 5_900}  # size to when it was last ground at, ms
+    assert sizes == {0: 900, 10: 2_400, 25: 4_900, 50: 5_900}  # size to when it was last ground at, ms
 
 
 def test_mine__needs_a_producer():

@@ -53,10 +53,10 @@ class MempoolAgainstList(RuleBasedStateMachine):
                 self.pool.add(transaction, self.next[sender], self.now)
             assert refusal.value.reason == reason
 
-    @rule(count=st.integers(1, 8))
-    def block_of_what_is_offered(self, count):
-        offered = self.pool.offer(self.next.__getitem__, count)
-        assert offered == self.expected_offer(count)
+    @rule(count=st.integers(1, 8), ago=st.sampled_from([0, 0, 1, 200]))
+    def block_of_what_is_offered(self, count, ago):
+        offered = self.pool.offer(self.next.__getitem__, count, self.now - ago)
+        assert offered == self.expected_offer(count, self.now - ago)
         self.take(offered)
 
     @rule(sender=st.sampled_from(SENDERS))
@@ -104,13 +104,14 @@ class MempoolAgainstList(RuleBasedStateMachine):
             gone.append(self.waiting.pop(0)[0])
         assert self.pool.expire(self.now) == gone
 
-    def expected_offer(self, count):
+    def expected_offer(self, count, until):
         """Oldest that is next in its sender's order, and at once what had come before it."""
         wanted, offered = dict(self.next), []
-        for index, (transaction, _) in enumerate(self.waiting):
+        waiting = [t for t, at in self.waiting if at <= until]
+        for index, transaction in enumerate(waiting):
             if transaction.nonce != wanted[transaction.sender]:
                 continue
-            earlier = {t.nonce: t for t, _ in self.waiting[:index] if t.sender == transaction.sender}
+            earlier = {t.nonce: t for t in waiting[:index] if t.sender == transaction.sender}
             while transaction is not None:
                 offered.append(transaction)
                 wanted[transaction.sender] += 1
