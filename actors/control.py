@@ -85,6 +85,8 @@ class ActorSummary:
     """Height of the final block this actor knows."""
     attended: bool
     """True while a human has taken over."""
+    ledger_node: bool
+    """Whether it keeps a ledger itself; light actors ask one that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +111,12 @@ class ActorSnapshot:
     """(lat, lon) of a mobile actor or of a site; shown only to who is attached to this very actor."""
     gateway: str | None
     """Name or id of the ledger node that a light actor asks; None for ledger nodes."""
-    ledger_node: bool
+    can_attend: bool
+    """Whether it decides anything that a human could decide for it."""
     can_submit: bool
     can_vote: bool
     rewards: Sequence[RewardEntry]
-    """Latest first, at most 50."""
+    """Since this process began; latest first, at most 50."""
     pending_reward: int
     """Micro-credits in blocks that are not final yet."""
 
@@ -124,7 +127,10 @@ class ReportView:
 
     id: str
     status: str
-    """``"pending"``, ``"assigned"``, ``"confirmed"``, ``"rejected"``, ``"expired"``, ``"in_review"``, ``"closed"``."""
+    """``"pending"``, ``"assigned"``, ``"confirmed"``, ``"rejected"``, ``"expired"``, ``"in_review"``, ``"closed"``.
+
+    Of one just submitted here, also ``"waiting"`` (for a block) or ``"refused"`` (by the block; see `refusal`).
+    """
     type: str | None
     lat: float | None
     lon: float | None
@@ -133,9 +139,13 @@ class ReportView:
     requester: str | None
     workers: Sequence[str]
     """Who confirmed, known after the tally."""
-    votes_cast: int
+    votes_cast: int | None
+    """While it is assigned; afterwards the ledger keeps those alone that confirmed."""
+    votes_revealed: int | None
     votes_confirm: int | None
-    votes_assigned: int | None
+    """Of a report that was confirmed."""
+    vote_until_ms: int | None
+    """End of the time to vote, while it is assigned."""
     outcome: str | None
     """What the facility that closed it said."""
     history: Sequence[tuple[str, int]]
@@ -143,6 +153,8 @@ class ReportView:
     mine: bool
     """Submitted by the actor one is attached to."""
     final: bool
+    refusal: str = ""
+    """Why the ledger refused it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +190,8 @@ class TransactionView:
     ok: bool | None
     """None while it waits."""
     reason: str
+    """Why it was refused: a stable snake_case name; empty otherwise."""
+    detail: str
     events: Sequence[tuple[str, Sequence[tuple[str, str]]]]
     """(event name, fields)."""
 
@@ -207,6 +221,17 @@ class BlockView:
     transactions: Sequence[TransactionView]
     rewards: Sequence[tuple[str, str, int]]
     """(account, cause, micro-credits)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where a transaction is. `height` and `block` are None while it waits."""
+
+    transaction: str
+    stage: str
+    """``"accepted"`` (it waits), ``"included"`` (in a block), ``"final"``."""
+    height: int | None
+    block: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +281,10 @@ class Control(Protocol):
     async def reports(
         self, actor: str, *, status: str | None = None, after: str | None = None, limit: int = 200
     ) -> Sequence[ReportView]:
-        """Reports as this actor's ledger node sees them, newest first, at most `limit` (1 to 1000)."""
+        """Reports as this actor's ledger node sees them, newest first, at most `limit` (1 to 1000).
+
+        `after` an id goes on with older ones; raises UnknownRecordError when there is no such report.
+        """
 
     async def report(self, actor: str, report: str) -> ReportView:
         """One report. Raises UnknownRecordError."""
@@ -272,6 +300,9 @@ class Control(Protocol):
 
     async def block(self, actor: str, ref: str) -> BlockView:
         """A block by height (decimal) or id (hex). Raises UnknownRecordError."""
+
+    async def locate(self, actor: str, transaction: str) -> Located:
+        """Where a transaction is that this actor's ledger node has heard of. Raises UnknownRecordError."""
 
     async def mempool(self, actor: str, *, limit: int = 50) -> Sequence[TransactionView]:
         """Transactions that wait at this actor's ledger node."""

@@ -1,6 +1,6 @@
 """A swarm behind the user interface's seam: implements `actors.control.Control` over the actors of a process."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -35,18 +35,21 @@ from actors.reward_book import RewardBook
 from actors.sensing.mobility import Point
 from actors.swarm import Swarm
 from actors.update_stream import BoundedStream
-from actors.views import actor_id, block_summary, block_view, report_view, shown_status, transaction_view
+from actors.views import actor_id, block_summary, block_view, report_view, sent_view, shown_status, transaction_view
 from actors.worker import Worker
 from chain.codec import block_id
 from chain.contract import event_fields
 from chain.contracts.accounts import balance_of
 from chain.contracts.spatial_queries import MAX_PAGE
-from chain.contracts.spatial_records import STATUSES, Listed, Report
+from chain.contracts.spatial_records import STATUSES, Content, Listed, Report
 from chain.errors import Refused
 from chain.values import BlockId, TxId
 
 MAX_STREAMS = 256
+MAX_SENT = 256
 DUPLICATE_CANDIDATES = 20
+STAGES = {"ballot": "open", "voted": "committed", "revealed": "revealed", "missed": "missed"}
+"""Of a ballot, by the journal's kind of record."""
 T = TypeVar("T")
 
 
@@ -57,6 +60,8 @@ class SwarmControl:
         self._swarm = swarm
         self._world = swarm.world
         self._streams: list[BoundedStream] = []
+        self._sent: OrderedDict[TxId, Content] = OrderedDict()
+        """What was submitted here, which the ledger may not have yet."""
         self._rewards = RewardBook(self._world.genesis.pow.block_reward)
         swarm.watch(self)
         self._world.journal.listen(self._listen)
@@ -133,7 +138,16 @@ class SwarmControl:
         """See `Control.report`."""
         found = self._find(actor)
         id_ = TxId(_id_bytes(report))
-        row: Report = await self._ask(lambda: found.ledger.query("spatial", "report", id_))
+        try:
+            row: Report = await self._ask(lambda: found.ledger.query("spatial", "report", id_))
+        except UnknownRecordError:
+            content = self._sent.get(id_)
+            if content is None or content.requester != found.identity.account:
+                raise
+            outcome = await self._ask(lambda: found.ledger.outcome(id_))
+            if outcome is None:
+                raise
+            return sent_view(id_, content, outcome)
         progress = None
         if row.status == "assigned":
             progress = await self._ask(lambda: found.ledger.query("spatial", "progress", id_))
@@ -220,6 +234,9 @@ class SwarmControl:
         outcome = await self._command(
             lambda: found.ledger.call("spatial", "submit", type_, lat_e7, lon_e7, now, stage="accepted")
         )
+        self._sent[outcome.transaction] = Content(found.identity.account, type_, lat_e7, lon_e7, now)
+        if len(self._sent) > MAX_SENT:
+            self._sent.popitem(last=False)
         return Submitted(outcome.transaction.hex())
 
     async def vote(self, actor: str, report: str, *, confirm: bool) -> None:
@@ -295,9 +312,9 @@ class SwarmControl:
             self._publish(Update("reward", now, data), actor_id(account))
 
     def _listen(self, t: int, actor: str, kind: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002 - a Listener
-        if kind in ("ballot", "revealed", "missed", "voted") and actor in self._swarm.actors:
+        if kind in STAGES and actor in self._swarm.actors:
             id_ = actor_id(self._swarm.actors[actor].identity.account)
-            self._publish(Update("ballot", self._world.clock.now_ms(), {"actor": id_, "stage": kind}), id_)
+            self._publish(Update("ballot", self._world.clock.now_ms(), {"actor": id_, "stage": STAGES[kind]}), id_)
         elif kind == "up":
             self._publish(Update("actor", self._world.clock.now_ms(), {"name": actor, "state": "running"}))
 

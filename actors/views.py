@@ -2,16 +2,19 @@
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from actors.control import BlockSummary, BlockView, ReportView, TransactionView
-from actors.ledger import FoundBlock
+from actors.ledger import FoundBlock, Outcome
 from actors.world import World
 from chain.codec import block_id, encode, transaction_id
 from chain.contract import event_fields
-from chain.contracts.spatial_records import Progress, Report
+from chain.contracts.spatial_records import Content, Progress, Report
 from chain.errors import Refused
-from chain.values import Account, Header, Receipt, Transaction
+from chain.values import ACCOUNT_BYTES, Account, Header, Receipt, Transaction, TxId
 from net.peer import PeerId
 
 MAX_SHOWN = 96
@@ -49,13 +52,42 @@ def report_view(row: Report, progress: Progress | None, viewer: Account, final_m
         submitted_ms=row.recorded_ms,
         requester=actor_id(content.requester) if content and row.status not in ("pending", "assigned") else None,
         workers=[actor_id(worker) for worker in row.workers],
-        votes_cast=progress.votes if progress else len(row.workers),
-        votes_confirm=len(row.workers) if row.decided_ms is not None and row.workers else None,
-        votes_assigned=None,
+        votes_cast=progress.votes if progress else None,
+        votes_revealed=progress.reveals if progress else None,
+        votes_confirm=len(row.workers) or None,
+        vote_until_ms=progress.vote_until_ms if progress else None,
         outcome=row.outcome or None,
         history=history,
         mine=content is not None and content.requester == viewer,
         final=bool(history) and history[-1][1] <= final_ms,
+    )
+
+
+def sent_view(report: TxId, content: Content, outcome: Outcome) -> ReportView:
+    """A report that was submitted here and is not on the ledger: it waits for a block, or a block refused it."""
+    refused = outcome.receipt is not None and not outcome.receipt.ok
+    refusal = ""
+    if refused and outcome.receipt is not None:
+        refusal = f"{outcome.receipt.reason} {outcome.receipt.detail}".strip()
+    return ReportView(
+        id=report.hex(),
+        status="refused" if refused else "waiting",
+        type=content.type,
+        lat=content.lat_e7 / 1e7,
+        lon=content.lon_e7 / 1e7,
+        time_ms=content.time_ms,
+        submitted_ms=content.time_ms,
+        requester=None,
+        workers=(),
+        votes_cast=None,
+        votes_revealed=None,
+        votes_confirm=None,
+        vote_until_ms=None,
+        outcome=None,
+        history=(),
+        mine=True,
+        final=refused and outcome.stage == "final",
+        refusal=refusal,
     )
 
 
@@ -73,19 +105,38 @@ def block_summary(header: Header, transactions: int, size: int, final_height: in
     )
 
 
-def block_view(world: World, found: FoundBlock) -> BlockView:
-    """A whole block."""
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What a block pays to one account. `cause` as in `RewardEntry`; micro-credits."""
+
+    account: Account
+    cause: str
+    amount: int
+    report: str | None
+
+
+def payments(found: FoundBlock, block_reward: int) -> Sequence[Payment]:
+    """All that a block pays, the miner first."""
     header = found.block.header
-    rewards = [(actor_id(header.producer), "miner", world.genesis.pow.block_reward)] if header.height else []
+    paid = []
+    if block_reward and header.height:
+        paid.append(Payment(header.producer, "miner", block_reward, None))
     for receipt in found.receipts:
         for event in receipt.events:
             if (event.contract, event.name) == ("spatial", "confirmed"):
                 fields = event_fields(event)
-                rewards.append((actor_id(fields["requester"]), "requester", fields["requester_reward"]))
-                rewards += [
-                    (actor_id(worker), "worker", amount)
+                report = fields["report"].hex()
+                paid.append(Payment(fields["requester"], "requester", fields["requester_reward"], report))
+                paid += [
+                    Payment(worker, "worker", amount, report)
                     for worker, amount in zip(fields["workers"], fields["worker_rewards"], strict=True)
                 ]
+    return paid
+
+
+def block_view(world: World, found: FoundBlock) -> BlockView:
+    """A whole block."""
+    header = found.block.header
     summary = block_summary(
         header, len(found.receipts), len(encode(found.block)), header.height if found.final else header.height - 1
     )
@@ -98,7 +149,10 @@ def block_view(world: World, found: FoundBlock) -> BlockView:
             transaction_view(world, transaction, receipt)
             for transaction, receipt in zip(found.block.transactions, found.receipts, strict=True)
         ],
-        rewards=rewards,
+        rewards=[
+            (actor_id(paid.account), paid.cause, paid.amount)
+            for paid in payments(found, world.genesis.pow.block_reward)
+        ],
     )
 
 
@@ -107,7 +161,7 @@ def transaction_view(world: World, transaction: Transaction, receipt: Receipt | 
     events: Sequence[tuple[str, Sequence[tuple[str, str]]]] = []
     if receipt is not None:
         events = [
-            (f"{event.contract}.{event.name}", [(key, shown(value)) for key, value in event_fields(event).items()])
+            (f"{event.contract}.{event.name}", [(key, shown(key, value)) for key, value in event_fields(event).items()])
             for event in receipt.events
         ]
     return TransactionView(
@@ -119,6 +173,7 @@ def transaction_view(world: World, transaction: Transaction, receipt: Receipt | 
         arguments=_arguments(world, transaction),
         ok=None if receipt is None else receipt.ok,
         reason="" if receipt is None or receipt.ok else receipt.reason,
+        detail="" if receipt is None or receipt.ok else receipt.detail,
         events=events,
     )
 
@@ -129,17 +184,34 @@ def _arguments(world: World, transaction: Transaction) -> Sequence[tuple[str, st
         method = world.network.registry.method(transaction.contract, transaction.method, is_query=False)
         values = method.decode_args(transaction.args)
     except Refused:
-        return [("raw", shown(transaction.args))]
-    names = list(inspect.signature(method.function).parameters)[1:]
-    return [(name.rstrip("_"), shown(value)) for name, value in zip(names, values, strict=True)]
+        return [("raw", shown("raw", transaction.args))]
+    names = [name.rstrip("_") for name in inspect.signature(method.function).parameters][1:]
+    return [(name, shown(name, value)) for name, value in zip(names, values, strict=True)]
 
 
-def shown(value: Any) -> str:
-    """A printable form: bytes in hex, all cut short."""
+ACCOUNTS = frozenset(
+    {"account", "assigner", "candidates", "facility", "from", "requester", "sender", "to", "worker", "workers"}
+)
+"""Arguments and fields that hold accounts; other 32 bytes are hashes."""
+SHOWN_ITEMS = 16
+
+
+def shown(name: str, value: Any) -> str:
+    """A printable form of an argument or field: accounts as ids of actors, other bytes in hex, all cut short.
+
+    Numbers stay in the units that their names tell (``lat_e7``, ``time_ms``, micro-credits): this is what was signed.
+    """
     if isinstance(value, bytes):
-        text = value.hex()
-    elif isinstance(value, tuple | list):
-        text = ", ".join(shown(item) for item in value)
-    else:
-        text = str(value)
+        return actor_id(value) if name in ACCOUNTS and len(value) == ACCOUNT_BYTES else _cut(value.hex())
+    if isinstance(value, tuple | list):
+        more = f", … {len(value)} in all" if len(value) > SHOWN_ITEMS else ""
+        return ", ".join(shown(name, item) for item in value[:SHOWN_ITEMS]) + more
+    if isinstance(value, msgspec.Struct):
+        return ", ".join(f"{key} {shown(key, getattr(value, key))}" for key in value.__struct_fields__)
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return _cut(str(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

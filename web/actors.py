@@ -17,6 +17,7 @@ blueprint = Blueprint("actors", __name__, url_prefix="/actors/<actor>")
 
 ON_MAP = 200
 LISTED = 12
+PAST_BALLOTS = 5
 BLOCKS = 16
 
 NUMBER = re.compile(r"[+-]?\d{1,3}(\.\d{1,12})?", re.ASCII)
@@ -132,6 +133,7 @@ async def _page(actor: str, draft: Draft, *, status: int = 200, **context: objec
         chart=drawing,
         marks=marked(drawing, reports),
         listed=LISTED,
+        past_ballots=PAST_BALLOTS,
         **context,
     )
 

@@ -13,6 +13,8 @@ from actors.control import Place, ReportView
 WIDTH = 800
 """Units of the drawing, not pixels: the browser scales it."""
 MIN_HEIGHT, MAX_HEIGHT = 360, 900
+LABEL = 60
+"""Room for the label of a meridian, to the right of it."""
 MARGIN = 0.04
 """Of the place, on each side."""
 
@@ -44,7 +46,8 @@ class Chart:
 
     def meridians(self) -> Sequence[tuple[float, str]]:
         """(x, label) of round longitudes."""
-        return [(self.x(lon), label) for lon, label in _rounds(self.lon_min, self.lon_max)]
+        lines = [(self.x(lon), label) for lon, label in _rounds(self.lon_min, self.lon_max)]
+        return [(x, label if x < self.width - LABEL else "") for x, label in lines]
 
     def parallels(self) -> Sequence[tuple[float, str]]:
         """(y, label) of round latitudes."""

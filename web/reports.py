@@ -23,8 +23,8 @@ COLUMNS = (
     "requester",
     "workers",
     "votes_cast",
+    "votes_revealed",
     "votes_confirm",
-    "votes_assigned",
     "outcome",
     "final",
 )
@@ -66,10 +66,11 @@ async def report(actor: str, report: str) -> Response:
     """One report with the history of its status."""
     control = attached()
     found = await control.report(actor, report)
+    submitted = await control.locate(actor, found.id)
     drawing = chart(control.run().place)
     return await page(
         "report.html",
-        {"actor": control.actor(actor).summary, "report": found},
+        {"actor": control.actor(actor).summary, "report": found, "submitted": submitted},
         chart=drawing,
         marks=marked(drawing, [found]),
         ballot=next((ballot for ballot in control.ballots(actor) if ballot.report == found.id), None),

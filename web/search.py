@@ -1,4 +1,4 @@
-"""From a height, a hash, a report or an actor's name or id to its page."""
+"""From a height, a hash, a report, a transaction or an actor's name or id to its page."""
 
 import re
 
@@ -49,6 +49,17 @@ async def _records(actor: str, query: str) -> list[tuple[str, str, str]]:
             hits.append(("report", url_for("reports.report", actor=actor, report=report.id), f"Report {report.id}"))
         except UnknownRecordError:
             pass
+    if HASH.fullmatch(query) and not hits:  # a report is named by its transaction, and links to its block
+        try:
+            at = await control.locate(actor, query)
+        except UnknownRecordError:
+            return hits
+        text = f"Transaction {at.transaction}"
+        if at.block is None:
+            url = url_for("blocks.blocks", actor=actor, _anchor=f"tx-{at.transaction}")
+        else:
+            url = url_for("blocks.block", actor=actor, ref=at.block, _anchor=f"tx-{at.transaction}")
+        hits.append(("transaction", url, text))
     return hits
 
 
@@ -62,7 +73,5 @@ def _actors(query: str, *, exactly: bool) -> list[ActorSummary]:
 
 
 def _some_ledger_node() -> str:
-    control = attached()
-    actors = control.actors()
-    ids = [actor.id for actor in actors]
-    return next((id_ for id_ in ids if control.actor(id_).ledger_node), ids[0] if ids else "")
+    actors = attached().actors()
+    return next((actor.id for actor in actors if actor.ledger_node), actors[0].id if actors else "")

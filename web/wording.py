@@ -15,11 +15,23 @@ STATES = {
 }
 """Status of a report → (label, what it means); the order of the legend."""
 
+ON_THE_WAY = {
+    "waiting": ("Sent", "It waits for a block"),
+    "refused": ("Refused", "The ledger did not take it"),
+}
+"""The same for one just submitted that is not on the ledger; in no list, hence in no legend."""
+
 MICRO = 1_000_000
 
 
 def state_label(status: str) -> str:
-    return STATES[status][0] if status in STATES else status.replace("_", " ").capitalize()
+    words = STATES.get(status) or ON_THE_WAY.get(status)
+    return words[0] if words else status.replace("_", " ").capitalize()
+
+
+def state_meaning(status: str) -> str:
+    words = STATES.get(status) or ON_THE_WAY.get(status)
+    return words[1] if words else ""
 
 
 def clock(ms: int | None) -> str:
@@ -62,11 +74,20 @@ def span(ms: int) -> str:
 
 
 def credits_(micro: int) -> str:
-    """Micro-credits as credits, without needless zeros."""
+    """Micro-credits as credits, to the hundredth; smaller sums exactly, and nothing as 0."""
+    if abs(micro) < MICRO // 200:
+        return exact_credits(micro)
+    sign = "−" if micro < 0 else ""
+    whole, part = divmod((abs(micro) + MICRO // 200) // (MICRO // 100), 100)
+    return f"{sign}{grouped(whole)}.{part:02d}"
+
+
+def exact_credits(micro: int) -> str:
+    """Micro-credits as credits, to the last digit, without needless zeros."""
     sign = "−" if micro < 0 else ""
     whole, part = divmod(abs(micro), MICRO)
     decimals = f"{part:06d}".rstrip("0")
-    return f"{sign}{whole:,}".replace(",", " ") + (f".{decimals}" if decimals else "")
+    return f"{sign}{grouped(whole)}" + (f".{decimals}" if decimals else "")
 
 
 def short(identifier: str | None, keep: int = 6) -> str:
@@ -99,11 +120,13 @@ def install(app: Quart) -> None:
         clock=clock,
         credits=credits_,
         degrees=degrees,
+        exact_credits=exact_credits,
         grouped=grouped,
         iso=iso,
         metres=metres,
         short=short,
         span=span,
         state_label=state_label,
+        state_meaning=state_meaning,
     )
     app.jinja_env.globals["STATES"] = STATES

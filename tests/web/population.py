@@ -19,6 +19,7 @@ from actors.control import (
     BlockView,
     CommandRefusedError,
     LedgerUnavailableError,
+    Located,
     Place,
     ReportView,
     RewardEntry,
@@ -51,6 +52,7 @@ def summary(name: str, role: str) -> ActorSummary:
         peers=6,
         height=38,
         attended=False,
+        ledger_node=role == "miner",
     )
 
 
@@ -66,9 +68,10 @@ def report(number: int, status: str, **changes: Any) -> ReportView:
         submitted_ms=submitted,
         requester=None,
         workers=(),
-        votes_cast=number % 4,
-        votes_confirm=None,
-        votes_assigned=5,
+        votes_cast=number % 4 if status == "assigned" else None,
+        votes_revealed=0 if status == "assigned" else None,
+        votes_confirm=3 if status in {"confirmed", "in_review", "closed"} else None,
+        vote_until_ms=submitted + 6000 if status == "assigned" else None,
         outcome=None,
         history=(("pending", submitted), (status, submitted + 400)),
         mine=number % 5 == 0,
@@ -187,7 +190,7 @@ class FixedPopulation:
             summary=entry,
             position=(52.52, 13.40) if mobile else None,
             gateway="miner-01" if mobile else None,
-            ledger_node=not mobile,
+            can_attend=mobile,
             can_submit=mobile,
             can_vote=entry.role == "worker",
             rewards=[
@@ -263,8 +266,19 @@ class FixedPopulation:
             arguments=(("report", ident("report")[:12]), ("commitment", ident("c")[:12])),
             ok=ok,
             reason="" if ok or ok is None else "deadline_passed",
+            detail="" if ok or ok is None else "since 1790000000000",
             events=(("Voted", (("report", ident("report")[:12]),)),) if ok else (),
         )
+
+    async def locate(self, actor: str, transaction: str) -> Located:
+        await self._ask(actor)
+        if any(view.id == transaction for view in self.found):
+            return Located(transaction, "final", 1, self.chain[1].id)
+        for block in self.chain:
+            for number in range(block.transactions):
+                if ident(f"tx {number}") == transaction:
+                    return Located(transaction, "final" if block.final else "included", block.height, block.id)
+        raise UnknownRecordError(transaction)
 
     async def mempool(self, actor: str, *, limit: int = 50) -> Sequence[TransactionView]:
         await self._ask(actor)

@@ -117,7 +117,7 @@ async def test_a_new_ballot_is_announced_and_shown(site, browser, worker):
     await page.goto(site.path(f"/actors/{worker}"))
     await page.wait("document.getElementById('live').textContent === 'Live'")
     population.asked.append(replace(first, report=population.found[9].id, type="broken light"))
-    population.push(Update("ballot", START_MS, {"report": population.found[9].id}))
+    population.push(Update("ballot", START_MS, {"report": population.found[9].id, "stage": "open"}))
     await page.wait(f"document.getElementById('confirm-{population.found[9].id}')")
     assert await page.evaluate("document.getElementById('news').textContent") == "A report waits for a vote."
 

@@ -57,7 +57,7 @@ async def test_actors_page_by_key(client, population):
 
 async def test_an_actor_has_what_a_human_needs(client, worker):
     page = await html(client, f"/actors/{worker}")
-    for words in ("worker-01", "12.5 credits", "0.25 not final", "140 m away", "Take over", "In review", "3 waiting"):
+    for words in ("worker-01", "12.50 credits", "0.25 not final", "140 m away", "Take over", "In review", "3 waiting"):
         assert words in page.text
     marks = [link for link in page.all("a") if (link.get("class") or "").startswith("mark")]
     assert len(marks) == 40
@@ -215,7 +215,7 @@ async def test_search_asks_the_ledger_of_the_actor_at_hand(client, population, w
 async def test_a_silent_ledger_leaves_the_rest_of_the_page(client, population, worker):
     population.ledger_answers = False
     page = await html(client, f"/actors/{worker}")
-    assert "does not answer" in page.text and "12.5 credits" in page.text
+    assert "does not answer" in page.text and "12.50 credits" in page.text
     assert "Try again soon" in (await html(client, f"/actors/{worker}/blocks", 503)).text
 
 

@@ -6,9 +6,10 @@ const updates = document.body.dataset.updates;
 if (updates) {
   const refresh = refresher();
   const news = document.getElementById("news");
-  const onUpdate = ({ kind }) => {
+  const votes = document.getElementById("ballots");
+  const onUpdate = ({ kind, data }) => {
     // Blocks come all the time; that one is asked for something is worth interrupting a screen reader for.
-    if (kind === "ballot") news.textContent = "A report waits for a vote.";
+    if (votes && kind === "ballot" && data.stage === "open") news.textContent = "A report waits for a vote.";
     refresh();
   };
   listen(updates, { onUpdate, onConnect: refresh, status: document.getElementById("live") });
