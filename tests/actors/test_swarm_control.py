@@ -83,9 +83,9 @@ def test_one_actor_by_id_or_name():
         shown = control.actor(str(worker.identity.peer_id))
         assert shown == control.actor("worker-01")
         assert shown.position == (worker.where().lat, worker.where().lon)
-        assert (shown.gateway, shown.ledger_node, shown.can_vote) == ("mec-01", False, True)
+        assert (shown.gateway, shown.summary.ledger_node, shown.can_vote) == ("mec-01", False, True)
         miner = control.actor("miner-01")
-        assert (miner.position, miner.gateway, miner.ledger_node, miner.can_vote) == (None, None, True, False)
+        assert (miner.position, miner.gateway, miner.summary.ledger_node, miner.can_vote) == (None, None, True, False)
         assert control.actor("mec-01").position == (
             swarm.actors["mec-01"].where().lat,
             swarm.actors["mec-01"].where().lon,
