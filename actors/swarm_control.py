@@ -374,7 +374,17 @@ class SwarmControl:
         except (GatewayError, OutcomeUnknownError) as error:
             raise LedgerUnavailableError(str(error)) from None
         except Refused as refused:
-            raise CommandRefusedError(refused.reason, refused.detail) from None
+            raise CommandRefusedError(refused.reason, self._told(refused)) from None
+
+    def _told(self, refused: Refused) -> str:
+        """The detail of a refusal for people, who do not count in E7."""
+        if refused.reason != "out_of_place":
+            return refused.detail
+        box = self.run().place
+        return (
+            f"latitudes from {box.lat_min:.5f} to {box.lat_max:.5f} and longitudes from {box.lon_min:.5f} to "
+            f"{box.lon_max:.5f} are allowed"
+        )
 
 
 def ledger_status(status: str) -> str:
