@@ -7,7 +7,6 @@ Heavy imports are inside the commands, so that --help answers at once.
 
 import os
 import re
-import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -160,7 +159,7 @@ def swarm(
             doors=[Address(address) for address in listen] or (run.LOOPBACK,),
             **_voice(terminal),
         )
-        serve = None if no_web else _web(web, terminal)
+        serve = None if no_web else _web(web, terminal, data)
         _run(plan, serve, terminal, report_path, as_json=as_json)
 
 
@@ -276,7 +275,7 @@ def node(
             join=joining,
             **_voice(terminal),
         )
-        _run(plan, _web(web, terminal) if web else None, terminal, report_path, as_json=as_json)
+        _run(plan, _web(web, terminal, data) if web else None, terminal, report_path, as_json=as_json)
 
 
 @main.command()
@@ -425,20 +424,24 @@ def _run(
         sys.exit(FAILURE)
 
 
-def _web(endpoint: tuple[str, int] | None, terminal: "Terminal | None") -> Callable[..., Any]:
-    """What serves the web pages beside a run. A port that was not asked for may be another one if it is taken."""
+def _web(endpoint: tuple[str, int] | None, terminal: "Terminal | None", data: Path | None) -> Callable[..., Any]:
+    """What serves the web pages beside a run. A port that was not asked for may be another one if it is taken.
+
+    Sessions of browsers outlive a restart with the same `data` directory.
+    """
 
     async def serve(swarm: "Swarm", *, task_status: "trio.TaskStatus[None]") -> None:
         import trio
 
         from actors.swarm_control import SwarmControl
         from web.app import create_app
+        from web.guard import hosts_of
+        from web.secret import session_secret
         from web.serve import WebError
         from web.serve import serve as serve_app
 
         host, port = endpoint or Endpoint().convert(WEB_DEFAULT, None, None)
-        hosts = [host] if host not in ("127.0.0.1", "localhost", "::1") else ["127.0.0.1", "localhost", "::1"]
-        app = create_app(SwarmControl(swarm), secret=secrets.token_bytes(32), allowed_hosts=hosts)
+        app = create_app(SwarmControl(swarm), secret=session_secret(data), allowed_hosts=hosts_of(host))
         announced = False
         try:
             async with trio.open_nursery() as nursery:
