@@ -184,6 +184,10 @@ class NetworkConfig(_Section, frozen=True):
     degree: Positive = 6
     """Links that a ledger node opens to other ledger nodes."""
     heartbeat_ms: Positive = 1_000
+    """How often gossip repairs its meshes and tells what it has."""
+    quantum_ms: Annotated[float, Meta(ge=0.0, le=100.0)] = 1.0
+    """Virtual time only: arrivals are rounded up to a multiple of this, so that what comes together costs its reader
+    one wake-up."""
 
 
 class Scenario(_Section, frozen=True):

@@ -10,8 +10,6 @@ from net.memory import LinkConditions, MemoryNetwork
 from net.peer import Address
 from net.transport import Transport
 
-QUANTUM_S = 0.001
-"""Arrivals in virtual time are rounded up to this, so that frames that arrive together wake their reader once."""
 
 
 class Transports:
@@ -36,7 +34,9 @@ class Transports:
                 latency_s=config.latency_ms / 1000, jitter_s=config.jitter_ms / 1000, loss=config.loss
             )
             self.memory = MemoryNetwork(
-                rng=world.rng("network", "links"), conditions=conditions, quantum_s=QUANTUM_S if virtual else 0.0
+                rng=world.rng("network", "links"),
+                conditions=conditions,
+                quantum_s=config.quantum_ms / 1000 if virtual else 0.0,
             )
 
     def make(self, member: Member) -> Transport:
