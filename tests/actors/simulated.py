@@ -30,7 +30,7 @@ def small(**changes: Any) -> Scenario:
             "facility": {"count": 1, "review_ms": [500, 1000]},
         },
         "ledger": {"finality_depth": 2},
-        "spatial": {"group_size": 3, "vote_window_ms": 4000, "reveal_window_ms": 4000, "report_radius_m": 50_000},
+        "spatial": {"group_size": 3, "vote_window_ms": 5000, "reveal_window_ms": 6000, "report_radius_m": 50_000},
         "reports": {"per_minute": 20, "hot_spots": 1},
     }
     for path, value in changes.items():
