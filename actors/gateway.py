@@ -5,7 +5,8 @@ proof and headers, which are checked (`chain.light`). It moves on to the next ga
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from functools import partial
+from typing import Any, Literal, Protocol, TypeVar
 
 import trio
 
@@ -56,6 +57,7 @@ from net.transport import TransportError
 ROUND_TRIP_S = 10.0
 RETRY_S = 0.5
 PROOF_SLACK = 8
+Checked = TypeVar("Checked")
 
 
 class LedgerNode(Protocol):
@@ -196,16 +198,20 @@ class RemoteLedger:
         return outcome
 
     async def _await_stage(self, tx_id: TxId, stage: Stage) -> Outcome:
+        wait = Wait(tx_id, stage == "final", MAX_WAIT_MS)
         while True:
             try:
-                answer = await self._ask(Wait(tx_id, stage == "final", MAX_WAIT_MS), timeout=MAX_WAIT_MS / 1000 + 10)
+                answer = await self._ask_checked(wait, partial(self._read_found, tx_id), MAX_WAIT_MS / 1000 + 10)
             except GatewayError:
                 answer = Unknown()
             if isinstance(answer, Refusal):
                 raise Refused(answer.reason, answer.detail)
-            if isinstance(answer, Found) and answer.stage in ("final", stage):
-                return self._checked(tx_id, answer)
+            if isinstance(answer, Outcome) and answer.stage in ("final", stage):
+                return answer
             await trio.sleep(RETRY_S)
+
+    def _read_found(self, tx_id: TxId, answer: Answer) -> Outcome | Answer:
+        return self._checked(tx_id, answer) if isinstance(answer, Found) else answer
 
     def _checked(self, tx_id: TxId, found: Found) -> Outcome:
         """Believe a final outcome only with its proof. Raises GatewayError when the gateway lied."""
@@ -222,15 +228,21 @@ class RemoteLedger:
         if receipt.transaction != tx_id:
             msg = "the gateway proved another transaction"
             raise GatewayError(msg)
-        self._work_per_block = max(1, proof.header.difficulty // PROOF_SLACK)
+        # What was proven, not what the transaction's own block claims; and by steps, so that one expensive lie does
+        # not make the next ones free.
+        proven = sum(header.difficulty for header in proof.above) // max(1, len(proof.above))
+        self._work_per_block = max(1, self._work_per_block // 2, proven // PROOF_SLACK)
         return Outcome(tx_id, "final", receipt, proof.header)
 
     async def query(self, contract: str, method: str, *args: Any, at: Literal["head", "final"] = "head") -> Any:
         """See `actors.ledger.Ledger.query`."""
-        answer = await self._ask(Query(contract, method, encode_args(*args), at == "final"))
-        if isinstance(answer, Result):
-            return self._network.registry.result(contract, method, answer.value)
-        raise _unexpected(answer)
+
+        def read(answer: Answer) -> Any:
+            if isinstance(answer, Result):
+                return self._network.registry.result(contract, method, answer.value)
+            raise _unexpected(answer)
+
+        return await self._ask_checked(Query(contract, method, encode_args(*args), at == "final"), read)
 
     async def addresses_of(self, peer: PeerId) -> Sequence[Address]:
         """Where a ledger node can be dialled, as the gateway says. Raises GatewayError."""
@@ -271,9 +283,10 @@ class RemoteLedger:
 
     async def outcome(self, transaction: TxId) -> Outcome | None:
         """See `actors.ledger.Ledger.outcome`."""
-        answer = await self._ask(Wait(transaction, final=False, for_ms=0))
-        if isinstance(answer, Found):
-            return self._checked(transaction, answer)
+        wait = Wait(transaction, final=False, for_ms=0)
+        answer = await self._ask_checked(wait, partial(self._read_found, transaction))
+        if isinstance(answer, Outcome):
+            return answer
         if isinstance(answer, Unknown):
             return None
         raise _unexpected(answer)
@@ -289,14 +302,20 @@ class RemoteLedger:
         if not isinstance(answer, Accepted):
             raise _unexpected(answer)
 
-    async def _ask(self, request: Request, timeout: float = ROUND_TRIP_S) -> Answer:
+    async def _ask(self, request: Request) -> Answer:
         """Ask one gateway after the other. Raises GatewayError when none gives a readable answer."""
+        return await self._ask_checked(request, lambda answer: answer)
+
+    async def _ask_checked(
+        self, request: Request, read: Callable[[Answer], Checked], timeout: float = ROUND_TRIP_S
+    ) -> Checked:
+        """The first answer that `read` takes: a gateway for which it raises GatewayError or MalformedError has failed."""
         body = encode_message(request)
         failures = []
         for peer in self._gateways():
             try:
-                return decode_answer(await self._overlay.request(peer, GATEWAY, body, timeout=timeout))
-            except (TransportError, MalformedError) as error:
+                return read(decode_answer(await self._overlay.request(peer, GATEWAY, body, timeout=timeout)))
+            except (TransportError, MalformedError, GatewayError) as error:
                 failures.append(f"{peer!r}: {error}")
         msg = "no gateway answers: " + ("; ".join(failures) or "no link to any")
         raise GatewayError(msg)
