@@ -21,7 +21,7 @@ from actors.sensing.mobility import Point
 from chain.codec import decode, encode
 from chain.contracts.spatial_records import Ticket
 from chain.errors import MalformedError
-from chain.values import Account, Value
+from chain.values import Account, AccountField, TxIdField, Value
 from net.peer import PEER_ID_BYTES, PeerId
 from net.signing import verify
 
@@ -45,8 +45,8 @@ Message = TypeVar("Message", bound=Value)
 class Claim(Value, frozen=True):
     """Where a worker says it is. Made by the worker, read by its MEC node alone."""
 
-    worker: Account
-    mec: Account
+    worker: AccountField
+    mec: AccountField
     """The node it is meant for: another node cannot replay it."""
     lat_e7: int
     lon_e7: int
@@ -63,8 +63,8 @@ class SignedClaim(Value, frozen=True):
 class Attestation(Value, frozen=True):
     """A MEC node's word that a worker was present. Says nothing of where."""
 
-    worker: Account
-    mec: Account
+    worker: AccountField
+    mec: AccountField
     until_ms: int
     signature: bytes
 
@@ -75,7 +75,7 @@ class Ballot(Value, frozen=True):
     Neither the requester nor any other worker is named.
     """
 
-    report: bytes
+    report: TxIdField
     type: str
     lat_e7: int
     lon_e7: int
@@ -89,7 +89,7 @@ class Ballot(Value, frozen=True):
 class Notice(Value, frozen=True):
     """News of a report in a cell, published by a MEC node for everybody around: no requester, no worker."""
 
-    report: bytes
+    report: TxIdField
     status: str
     type: str
     lat_e7: int
