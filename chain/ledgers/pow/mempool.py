@@ -28,6 +28,8 @@ class MempoolLimits:
 class _Entry:
     transaction: Transaction
     arrived_ms: int
+    rank_ms: int
+    """When it first came, as far as order is concerned: 0 for what was in a block already."""
 
 
 class Mempool:
@@ -69,7 +71,7 @@ class Mempool:
         Reasons: already_pending, nonce_too_low, nonce_gap (too far ahead), nonce_taken, mempool_full.
         """
         self.check(transaction, next_nonce)
-        self._insert(transaction, now_ms)
+        self._insert(transaction, now_ms, rank_ms=now_ms)
 
     def put_back(self, transactions: list[Transaction], now_ms: int) -> list[Transaction]:
         """Take back what was in blocks that left the chain, ahead of all others; return what found no place."""
@@ -81,7 +83,7 @@ class Mempool:
             if full or transaction.nonce in self._senders.get(transaction.sender, {}):
                 lost.append(transaction)
             else:
-                self._insert(transaction, now_ms)
+                self._insert(transaction, now_ms, rank_ms=0)
         self._entries.update(kept)
         return lost
 
@@ -94,17 +96,18 @@ class Mempool:
             next_nonce += 1
         return found
 
-    def offer(self, next_nonce: Callable[[Account], int], count: int, until_ms: int) -> list[Transaction]:
+    def offer(self, next_nonce: Callable[[Account], int], count: int, until_ms: int, slot_ms: int) -> list[Transaction]:
         """Return up to `count` transactions for a block, of those that had come by `until_ms`.
 
-        In order of arrival, each next in its sender's order.
+        In order of arrival, each next in its sender's order. Those of one slot of `slot_ms` count as come together and
+        go by id, so that pools which they reached a latency apart offer the same; what was put back comes first.
         """
+        came = [item for item in self._entries.items() if item[1].rank_ms <= until_ms]
+        came.sort(key=lambda item: (item[1].rank_ms // slot_ms, item[0]))
         offered: list[Transaction] = []
         expected: dict[Account, int] = {}
         passed: set[TxId] = set()  # came before a predecessor did
-        for tx_id, entry in self._entries.items():
-            if entry.arrived_ms > until_ms:
-                continue
+        for tx_id, entry in came:
             sender = entry.transaction.sender
             if sender not in expected:
                 expected[sender] = next_nonce(sender)
@@ -160,9 +163,9 @@ class Mempool:
             return entry.arrived_ms + self._limits.ttl_ms
         return None
 
-    def _insert(self, transaction: Transaction, now_ms: int) -> None:
+    def _insert(self, transaction: Transaction, now_ms: int, *, rank_ms: int) -> None:
         tx_id = transaction_id(transaction)
-        self._entries[tx_id] = _Entry(transaction, now_ms)
+        self._entries[tx_id] = _Entry(transaction, now_ms, rank_ms)
         self._senders.setdefault(transaction.sender, {})[transaction.nonce] = tx_id
 
     def _remove(self, tx_id: TxId) -> Transaction:

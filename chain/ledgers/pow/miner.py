@@ -90,12 +90,15 @@ class Miner:
         if head.state is None or not head.may_produce(self._producer, rules) or time_ms > now_ms + rules.max_future_ms:
             return None
         state = head.state
+        offered = self._mempool.offer(
+            lambda sender: nonce_of(state, sender), rules.max_block_transactions, as_of_ms, self._empty_ms
+        )
         block, applied = assemble(
             self._replica.network,
             head.header,
             head.id,
             state,
-            self._mempool.offer(lambda sender: nonce_of(state, sender), rules.max_block_transactions, as_of_ms),
+            offered,
             time_ms=time_ms,
             producer=self._producer,
             difficulty=head.child_difficulty(rules),

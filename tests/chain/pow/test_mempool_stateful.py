@@ -25,6 +25,7 @@ class MempoolAgainstList(RuleBasedStateMachine):
         super().__init__()
         self.pool = Mempool(LIMITS)
         self.waiting = []  # (transaction, arrived_ms), in order
+        self.ranks = {}  # by transaction id
         self.next = dict.fromkeys(SENDERS, 0)
         self.now = 0
         self.blocks = []
@@ -48,15 +49,16 @@ class MempoolAgainstList(RuleBasedStateMachine):
         if reason is None:
             self.pool.add(transaction, self.next[sender], self.now)
             self.waiting.append((transaction, self.now))
+            self.ranks[transaction_id(transaction)] = self.now
         else:
             with pytest.raises(Refused) as refusal:
                 self.pool.add(transaction, self.next[sender], self.now)
             assert refusal.value.reason == reason
 
-    @rule(count=st.integers(1, 8), ago=st.sampled_from([0, 0, 1, 200]))
-    def block_of_what_is_offered(self, count, ago):
-        offered = self.pool.offer(self.next.__getitem__, count, self.now - ago)
-        assert offered == self.expected_offer(count, self.now - ago)
+    @rule(count=st.integers(1, 8), ago=st.sampled_from([0, 0, 1, 200]), slot=st.sampled_from([1, 500]))
+    def block_of_what_is_offered(self, count, ago, slot):
+        offered = self.pool.offer(self.next.__getitem__, count, self.now - ago, slot)
+        assert offered == self.expected_offer(count, self.now - ago, slot)
         self.take(offered)
 
     @rule(sender=st.sampled_from(SENDERS))
@@ -85,6 +87,7 @@ class MempoolAgainstList(RuleBasedStateMachine):
             room = len(self.waiting) + len(returned) < LIMITS.transactions
             if room and (transaction.sender, transaction.nonce) not in nonces:
                 returned.append((transaction, self.now))
+                self.ranks[transaction_id(transaction)] = 0
         assert lost == [t for t in block if t not in [r for r, _ in returned]]
         self.waiting = returned + self.waiting
 
@@ -104,10 +107,11 @@ class MempoolAgainstList(RuleBasedStateMachine):
             gone.append(self.waiting.pop(0)[0])
         assert self.pool.expire(self.now) == gone
 
-    def expected_offer(self, count, until):
-        """Oldest that is next in its sender's order, and at once what had come before it."""
+    def expected_offer(self, count, until, slot):
+        """Oldest slot first, ids within; each that is next in its sender's order, and at once what had come before."""
         wanted, offered = dict(self.next), []
-        waiting = [t for t, at in self.waiting if at <= until]
+        ranked = sorted((self.ranks[id_] // slot, id_, t) for t, _ in self.waiting for id_ in [transaction_id(t)])
+        waiting = [t for _, id_, t in ranked if self.ranks[id_] <= until]
         for index, transaction in enumerate(waiting):
             if transaction.nonce != wanted[transaction.sender]:
                 continue
