@@ -6,13 +6,14 @@ Heavy imports are inside the commands, so that --help answers at once.
 """
 
 import os
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from actors import parameters
 
 if TYPE_CHECKING:
     import trio
@@ -24,65 +25,38 @@ if TYPE_CHECKING:
 
 VERSION = "0.1.0"
 VIOLATION, USAGE, FAILURE = 1, 2, 3
+INTERRUPTED = 130
+"""As shells count it: nothing was done. Who interrupts a run gets its report, and the exit code that it says."""
+USER_ERRORS = {"ScenarioError", "KeyFileError"}
+FAILURES = {"JoinError", "StoreError", "WebError", "GenesisError", "CannotStartError", "OSError"}
 WEB_DEFAULT = "127.0.0.1:8000"
-UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class Duration(click.ParamType[float]):
-    """``90s``, ``500ms``, ``2m``, ``1h``, or a number of seconds; converted to seconds."""
+class Parsed(click.ParamType[Any]):
+    """An option whose text one of `actors.parameters` reads."""
 
-    name = "duration"
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name, self._parse = name, parse
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Parse, or fail with what is allowed."""
-        if isinstance(value, float):
-            return value
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", str(value).strip())
-        seconds = float(match[1]) * UNITS_S[match[2] or "s"] if match else 0.0
-        if seconds <= 0:
-            self.fail(f"{value!r} is not a duration such as 500ms, 90s, 2m or 1h", param, ctx)
-        return seconds
-
-
-class Endpoint(click.ParamType[tuple[str, int]]):
-    """``HOST:PORT``; converted to a pair. Port 0 takes a free one."""
-
-    name = "host:port"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
-        """Parse, or fail with what is allowed."""
-        if isinstance(value, tuple):
-            return value
-        host, separator, port = str(value).rpartition(":")
-        if not separator or not port.isdecimal() or int(port) > 65535:
-            self.fail(f"{value!r} is not HOST:PORT, e.g. {WEB_DEFAULT}", param, ctx)
-        return host.strip("[]") or "127.0.0.1", int(port)
-
-
-class Place(click.ParamType[tuple[float, float]]):
-    """``LAT,LON`` in degrees; converted to a pair."""
-
-    name = "lat,lon"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parse, or fail with what is allowed."""
         try:
-            lat, lon = (float(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not LAT,LON in degrees, e.g. 44.49,11.34", param, ctx)
-        if not (abs(lat) <= 90 and abs(lon) <= 180):
-            self.fail(f"{value!r} is not on the globe", param, ctx)
-        return lat, lon
+            return self._parse(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
+DURATION = Parsed("duration", parameters.duration)
+ENDPOINT = Parsed("host:port", parameters.endpoint)
+PLACE = Parsed("lat,lon", parameters.place)
+NEW_FILE = Parsed("file", parameters.new_file)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 SET = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a scenario key; TOML value."
 )
 SEED = click.option("--seed", type=click.IntRange(min=0), help="Seed of the run.  [default: the scenario's, 1]")
-FOR = click.option("--for", "seconds", type=Duration(), help="How long, e.g. 90s, 2m, 1h.")
+FOR = click.option("--for", "seconds", type=DURATION, help="How long, e.g. 90s, 2m, 1h.")
 REPORTS = click.option("--reports", type=FILE, help="CSV of real citizen reports (time, category, lat, lon) to replay.")
 REPORT = click.option("--report", "report_path", type=NEW_FILE, help="Write the run's report to this file, as JSON.")
 JOURNAL = click.option("--journal", type=NEW_FILE, help="Write the journal to this file, one JSON object a line.")
@@ -108,10 +82,13 @@ def main() -> None:
 @click.option("--network", type=click.Choice(["memory", "libp2p"]), help="Links.  [default: the scenario's, memory]")
 @SEED
 @FOR
-@click.option("--web", type=Endpoint(), default=None, help=f"Address of the web pages.  [default: {WEB_DEFAULT}]")
+@click.option("--web", type=ENDPOINT, default=None, help=f"Address of the web pages.  [default: {WEB_DEFAULT}]")
 @click.option("--no-web", is_flag=True, help="No web pages.")
 @click.option(
-    "--listen", multiple=True, metavar="MADDR", help="Where others can join.  [default: /ip4/127.0.0.1/tcp/0]"
+    "--listen",
+    multiple=True,
+    metavar="MADDR",
+    help="Where others can join; the second actor to listen takes the next port.  [default: /ip4/127.0.0.1/tcp/0]",
 )
 @click.option("--data", type=FOLDER, help="Keep ledgers here, and go on from there next time.  [default: in memory]")
 @REPORTS
@@ -143,7 +120,6 @@ def swarm(
     SCENARIO is a TOML file; without one, a small seeded city. Ends after --for, or with Ctrl-C.
     """
     from actors import run
-    from net.peer import Address
 
     chosen = [f"ledger.kind={ledger!r}"] * bool(ledger) + [f"network.kind={network!r}"] * bool(network)
     with _errors():
@@ -156,7 +132,7 @@ def swarm(
             reports=file,
             data=data,
             journal=journal,
-            doors=[Address(address) for address in listen] or (run.LOOPBACK,),
+            doors=run.doors(listen),
             **_voice(terminal),
         )
         serve = None if no_web else _web(web, terminal, data)
@@ -217,14 +193,15 @@ def simulate(
     "--data", type=FOLDER, required=True, help="Keys and ledgers of this node; it goes on from there next time."
 )
 @click.option("--bootstrap", multiple=True, metavar="MADDR", help="A ledger node to join, /ip4/…/tcp/…/p2p/12D3….")
-@click.option("--listen", multiple=True, metavar="MADDR", help="Where to listen.  [default: /ip4/127.0.0.1/tcp/0]")
 @click.option(
-    "--at", type=Place(), help="Home or site, LAT,LON in degrees.  [default: the middle of the network's box]"
+    "--listen",
+    multiple=True,
+    metavar="MADDR",
+    help="Where to listen; a second role takes the next port.  [default: /ip4/127.0.0.1/tcp/0]",
 )
+@click.option("--at", type=PLACE, help="Home or site, LAT,LON in degrees.  [default: the middle of the network's box]")
 @click.option("--scenario", type=FILE, help="TOML with the parameters of the roles (hash rate, accuracy, …).")
-@click.option(
-    "--web", type=Endpoint(), default=None, help="Serve web pages here, e.g. 127.0.0.1:8001.  [default: none]"
-)
+@click.option("--web", type=ENDPOINT, default=None, help="Serve web pages here, e.g. 127.0.0.1:8001.  [default: none]")
 @FOR
 @REPORT
 @JOURNAL
@@ -253,7 +230,6 @@ def node(
     from actors import join, run
     from actors.scenario import load
     from actors.sensing.mobility import Point
-    from net.peer import Address
 
     with _errors():
         config = load(scenario, overrides)
@@ -271,7 +247,7 @@ def node(
             seconds=seconds,
             data=data,
             journal=journal,
-            doors=[Address(address) for address in listen] or (run.LOOPBACK,),
+            doors=run.doors(listen),
             join=joining,
             **_voice(terminal),
         )
@@ -315,7 +291,7 @@ def keys() -> None:
 
 
 @keys.command("new")
-@click.argument("path", type=NEW_FILE)
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 def keys_new(path: Path) -> None:
     """Make a new random identity in PATH, which must not exist."""
     from actors import keyfile
@@ -372,7 +348,8 @@ def _terminal(*, as_json: bool, quiet: bool) -> "Terminal | None":
 
     if quiet:
         return None
-    return Terminal(sys.stderr if as_json else sys.stdout)
+    out = sys.stderr if as_json else sys.stdout
+    return None if out is None else Terminal(out)  # None: the stream is closed
 
 
 def _voice(terminal: "Terminal | None") -> dict[str, Any]:
@@ -412,12 +389,12 @@ def _run(
     report = run_plan(plan, serve)
     if plan.reports is not None:
         report["refused_rows"] = [{"line": row.line, "reason": row.reason} for row in plan.reports.refused]
-    if report_path:
-        write_json(report_path, report)
     if as_json:
         click.echo(json.dumps(report, indent=2))
     elif terminal:
         terminal.summary(report)
+    if report_path:
+        write_json(report_path, report)
     if not (report["replicas_agree"] and report["supply_conserved"]):
         sys.exit(VIOLATION)
     if report["errors"]:
@@ -440,7 +417,7 @@ def _web(endpoint: tuple[str, int] | None, terminal: "Terminal | None", data: Pa
         from web.serve import WebError
         from web.serve import serve as serve_app
 
-        host, port = endpoint or Endpoint().convert(WEB_DEFAULT, None, None)
+        host, port = endpoint or parameters.endpoint(WEB_DEFAULT)
         app = create_app(SwarmControl(swarm), secret=session_secret(data), allowed_hosts=hosts_of(host))
         announced = False
         try:
@@ -473,13 +450,15 @@ class _errors:  # noqa: N801 - used as a statement
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]
-        name = type(error).__name__
-        if name in ("ScenarioError", "KeyFileError"):
+        if isinstance(error, KeyboardInterrupt):
+            click.echo("crowdmesh: interrupted before the run began", err=True)
+            raise SystemExit(INTERRUPTED) from None
+        # By name: importing what defines them would cost --help a second.
+        names = {each.__name__ for each in type(error).__mro__}
+        code = USAGE if names & USER_ERRORS else FAILURE if names & FAILURES else None
+        if code is not None:
             click.echo(f"crowdmesh: {error}", err=True)
-            raise SystemExit(USAGE) from None
-        if name in ("JoinError", "StoreError", "WebError", "GenesisError"):
-            click.echo(f"crowdmesh: {error}", err=True)
-            raise SystemExit(FAILURE) from None
+            raise SystemExit(code) from None
 
 
 if __name__ == "__main__":

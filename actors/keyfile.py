@@ -47,11 +47,14 @@ def write(path: Path, identity: Identity, passphrase: str | None = None) -> None
         content = _KeyFile(
             1, "argon2id", salt, ops, mem, bytes(_box(passphrase, salt, ops, mem).encrypt(identity.secret))
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         msg = f"{path} exists already; choose another file or remove it first"
+        raise KeyFileError(msg) from None
+    except OSError as error:
+        msg = f"cannot write key file {path}: {error.strerror}"
         raise KeyFileError(msg) from None
     with os.fdopen(descriptor, "wb") as file:
         file.write(msgspec.msgpack.encode(content))

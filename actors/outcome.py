@@ -57,6 +57,7 @@ def report(swarm: Swarm, *, rows_refused: int, wall_s: float, cpu_s: float) -> d
             "state_digest": best.core.final_state.root.hex() if best else "",
             "transactions": dict(sorted(tally.transactions.items())),
         },
+        "activity": dict(swarm.activity),
         "replicas": len(nodes),
         "replicas_agree": replicas_agree(nodes, tally),
         "supply_conserved": tally.supply_conserved(nodes),

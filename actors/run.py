@@ -68,6 +68,23 @@ class Joining:
     bootstrap: tuple[tuple[PeerId, tuple[Address, ...]], ...]
 
 
+def doors(texts: Sequence[str]) -> Sequence[Address]:
+    """Check addresses to listen on; none stands for a free port of this machine. Raises ScenarioError."""
+    if not texts:
+        return (LOOPBACK,)
+    from net.libp2p_host import parse_address  # noqa: PLC0415 - importing libp2p costs 1.2 s
+
+    try:
+        named = [parse_address(text)[2] for text in texts]
+    except ValueError as error:
+        msg = f"--listen: {error}"
+        raise ScenarioError(msg) from None
+    if any(named):
+        msg = "--listen: give the address without /p2p/…, e.g. /ip4/0.0.0.0/tcp/4001"
+        raise ScenarioError(msg)
+    return [Address(text) for text in texts]
+
+
 def load_reports(path: Path, scenario: Scenario) -> tuple[ReportFile, Scenario]:
     """Read a file of reports for a scenario; the scenario that comes back has the file's place if it had none.
 
@@ -138,8 +155,7 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
         try:
             with trio.move_on_after(seconds):
                 async with trio.open_nursery() as nursery:
-                    if not virtual:
-                        await nursery.start(_stop_on_signal, nursery.cancel_scope)
+                    await nursery.start(_stop_on_signal, nursery.cancel_scope)
                     if serve is not None:
                         await nursery.start(serve, swarm)
                     if transports.memory is not None:

@@ -14,12 +14,14 @@ from actors.miner import Miner
 from actors.node import FullNode, Witness
 from actors.population import LEDGER_ROLES, Member
 from actors.requester import Requester
+from actors.scenario import ScenarioError
 from actors.sensing.city import Incident
 from actors.tally import Tally
 from actors.worker import Worker
 from actors.world import World
 from chain.contracts.spatial_board import count_reports
 from chain.contracts.spatial_records import STATUSES
+from chain.errors import StoreError
 from chain.ledgers.pow.ledger import PowLedger
 from chain.store import Store
 from net.peer import PeerId
@@ -28,6 +30,7 @@ from net.transport import Transport
 FIRST_RESTART_S = 1.0
 LAST_RESTART_S = 30.0
 SPARES = 2
+ACTIVITY = ("reported", "ballot", "voted", "revealed", "missed")
 NEIGHBOURS = 2
 
 State = Literal["starting", "running", "restarting", "stopped"]
@@ -36,8 +39,14 @@ OpenStore = Callable[[Member], Store]
 DealIncidents = Callable[[int, int], Iterator[Incident]]
 
 
+class CannotStartError(Exception):
+    """An actor cannot even start where it was told to: the address is taken, or not ours."""
+
+
 class Swarm:
     """All actors of one process. `run` lives until cancelled; what an actor raises is noted and the actor restarted.
+
+    Only at its first start does it raise what no restart would mend: CannotStartError, StoreError, ScenarioError.
 
     `incidents(i, n)` is what the i-th of n requesters will report; `known` are ledger nodes of other processes, whose
     addresses are in `world.addresses`.
@@ -61,6 +70,8 @@ class Swarm:
         self.restarts: Counter[str] = Counter()
         self.tally = Tally(world)
         self._witnesses: list[Witness] = [self.tally]
+        self.activity = dict.fromkeys(ACTIVITY, 0)
+        """How often actors of this process did what people do."""
         self.refusals: Counter[str] = Counter()
         """Reasons for which requesters' reports were refused."""
         self._known = tuple(known)
@@ -136,7 +147,13 @@ class Swarm:
                         task_status.started()
                         started = True
             except Exception as error:  # noqa: BLE001 - an actor that fails must not take its neighbours along
-                self.world.fail(member.name, _summary(error))
+                cause = _cause(error)
+                if not started and isinstance(cause, StoreError | ScenarioError):
+                    raise cause from None
+                if not started and isinstance(cause, OSError):
+                    msg = f"{member.name}: {cause.strerror or cause}"
+                    raise CannotStartError(msg) from None
+                self.world.fail(member.name, _summary(cause))
             self.states[member.name] = "restarting"
             pause = min(LAST_RESTART_S, FIRST_RESTART_S * 2 ** min(10, self.restarts[member.name]))
             self.restarts[member.name] += 1
@@ -188,14 +205,21 @@ class Swarm:
         )
 
     def _listen(self, t: int, actor: str, kind: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002 - a Listener
-        if kind == "report_refused":
+        if kind in self.activity:
+            self.activity[kind] += 1
+        elif kind == "report_refused":
             self.refusals[fields["reason"]] += 1
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The first that went wrong."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _summary(error: BaseException) -> str:
     """One line that says what happened and where."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
     trace = error.__traceback__
     where = ""
     while trace is not None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TextIO
 
 from actors.run import RunPlan
@@ -51,10 +52,11 @@ class Terminal:
         height, final = (nodes[0].core.head.height, nodes[0].core.final.height) if nodes else (0, 0)
         counts = ", ".join(f"{number} {shown_status(status)}" for status, number in swarm.statuses() if number)
         running = sum(state == "running" for state in swarm.states.values())
-        line = (
-            f"{elapsed // 60:02d}:{elapsed % 60:02d}  {running}/{len(swarm.members)} up  block {height} (final {final})  "
-            f"reports: {counts or 'none yet'}"
-        )
+        line = f"{elapsed // 60:02d}:{elapsed % 60:02d}  {running}/{len(swarm.members)} up  "
+        if nodes:
+            line += f"block {height} (final {final})  reports: {counts or 'none yet'}"
+        else:  # phones alone: what they did is all there is to tell
+            line += ", ".join(f"{number} {name}" for name, number in swarm.activity.items()) or "nothing done yet"
         if world.errors:
             line += f"  errors: {len(world.errors)}"
         if self._live:
@@ -108,8 +110,12 @@ def doors(swarm: Swarm) -> list[str]:
     ]
 
 
-def write_json(path: Any, value: Mapping[str, Any]) -> None:
-    """Write a report to a file, whole or not at all."""
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a report to a file, whole or not at all. Raises OSError."""
+    text = json.dumps(value, indent=2) + "\n"
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_text(text)  # a link, a device or a pipe (/dev/stdout) must not be replaced by a file
+        return
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, indent=2) + "\n")
+    part.write_text(text)
     part.replace(path)

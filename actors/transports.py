@@ -10,12 +10,14 @@ from net.memory import LinkConditions, MemoryNetwork
 from net.peer import Address
 from net.transport import Transport
 
+MAX_PORT = 65_535
 
 
 class Transports:
     """Makes transports. `doors` are where to listen for other processes: none in virtual time.
 
-    In a network of kind memory the MEC nodes alone listen there. `ports` are those that each actor (by name) had last
+    In a network of kind memory the MEC nodes alone listen there; where a door names its port, the first actor to start
+    listens on that one and each further one on the next. `ports` are those that each actor (by name) had last
     time: where a door leaves the choice, they are taken again if they are free, so that who knew us finds us.
     Raises ScenarioError when virtual time is to run over libp2p.
     """
@@ -28,6 +30,7 @@ class Transports:
         self._doors = tuple(doors)
         self._ports = ports
         self._listening: dict[str, Transport] = {}
+        self._places: dict[str, int] = {}
         self.memory: MemoryNetwork | None = None
         if config.kind == "memory":
             conditions = LinkConditions(
@@ -62,6 +65,19 @@ class Transports:
         from net.libp2p_host import Libp2pTransport  # noqa: PLC0415
 
         last = self.ports().get(member.name) or self._ports.get(member.name, ())
-        transport = Libp2pTransport(member.identity.secret, listen=self._doors, ports=last)
+        place = self._places.setdefault(member.name, len(self._places))
+        doors = [_nth(door, place) for door in self._doors]
+        transport = Libp2pTransport(member.identity.secret, listen=doors, ports=last)
         self._listening[member.name] = transport
         return transport
+
+
+def _nth(door: Address, place: int) -> Address:
+    """The same address some ports on. Raises ScenarioError when there are no more."""
+    host, _, port = door.rpartition("/")
+    if port == "0":
+        return door
+    if int(port) + place > MAX_PORT:
+        msg = f"--listen {door}: actor number {place + 1} would need port {int(port) + place}"
+        raise ScenarioError(msg)
+    return Address(f"{host}/{int(port) + place}")

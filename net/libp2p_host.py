@@ -361,8 +361,11 @@ def _check_frame(frame: bytes) -> None:
 async def _listen(host: str, port: int, preferred: int) -> list[trio.SocketListener]:
     if port == 0 and preferred != 0:
         with suppress(OSError):  # somebody else has it now
-            return await trio.open_tcp_listeners(preferred, host=host)
-    return await trio.open_tcp_listeners(port, host=host)
+            return list(await trio.open_tcp_listeners(preferred, host=host))
+    try:
+        return list(await trio.open_tcp_listeners(port, host=host))
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror or error}") from None
 
 
 def _dialable(listener: trio.SocketListener) -> list[Address]:
