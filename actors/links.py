@@ -96,7 +96,7 @@ class LedgerLinks:
     """
 
     def __init__(self, world: World, name: str, overlay: Overlay, known: Sequence[PeerId]) -> None:
-        self._world, self._overlay = world, overlay
+        self._world, self._name, self._overlay = world, name, overlay
         self._rng = world.rng(name, "links")
         self._known = known
         degree = world.scenario.network.degree
@@ -141,6 +141,7 @@ class LedgerLinks:
         if peer not in self._overlay.peers():
             return
         if peer not in self._ledger_peers:
+            self._world.journal.record(self._name, "ledger_peer", peer=str(peer)[-8:])
             self._ledger_peers.add(peer)
             told.up(peer)
         for known in welcome.peers:
