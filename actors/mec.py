@@ -27,7 +27,7 @@ from net.transport import TransportError
 
 MAX_CASES = 512
 """Reports attended to at a time; further ones wait their turn, and expire if that takes too long."""
-POLL_S = 0.5
+RETRY_S = 0.5
 BALLOT_TIMEOUT_S = 3.0
 BALLOT_ATTEMPTS = 3
 MAX_CLAIM_SKEW_MS = 30_000
@@ -52,6 +52,8 @@ class MecNode:
         self._rules = self.world.genesis.spatial
         self._presence = Presence(config.presence_ttl_ms)
         self._secret = sha256(b"crowdmesh:mec:secret:1:" + node.identity.secret).digest()
+        self._claimed = trio.Event()
+        """Set, and made anew, when somebody has said where it is."""
         self._room = trio.CapacityLimiter(MAX_CASES)
 
     def where(self) -> Point | None:
@@ -100,6 +102,8 @@ class MecNode:
             until = self._presence.seen(claim.worker, Point.from_e7(claim.lat_e7, claim.lon_e7), claim.time_ms, now)
         except ValueError as error:
             raise RequestRefused(str(error)) from None
+        self._claimed.set()
+        self._claimed = trio.Event()
         return encode(attest(self.identity, claim.worker, until))
 
     # Cases. ---------------------------------------------------------------------------------------------------
@@ -148,7 +152,8 @@ class MecNode:
             if len(candidates) >= self._rules.min_workers and candidates != tried:
                 sealed, tried = self._draw(report, seed, candidates), candidates
             if sealed is None:
-                await trio.sleep(POLL_S)
+                with trio.move_on_after((until_ms - self.world.clock.now_ms()) / 1000):
+                    await self._claimed.wait()
                 continue
             try:
                 outcome = await self.ledger.call(
@@ -157,7 +162,8 @@ class MecNode:
             except Refused as refused:
                 if refused.reason != "draw_not_ready":
                     raise
-                await trio.sleep(POLL_S)
+                tried = []
+                await self.node.next_block()
                 continue
             assert outcome.header is not None  # noqa: S101 - an included transaction has a block
             await self._send_ballots(report, content, sealed, outcome.header.time_ms)
@@ -214,7 +220,7 @@ class MecNode:
                 await self.node.overlay.request(PeerId.from_public_key(worker), BALLOT, body, timeout=BALLOT_TIMEOUT_S)
             except TransportError as error:
                 self.world.journal.record(self.name, "ballot_failed", reason=str(error)[:100])
-                await trio.sleep(POLL_S)
+                await trio.sleep(RETRY_S)
             else:
                 return
 
