@@ -113,6 +113,24 @@ def grouped(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
+def label(name: str) -> str:
+    """An argument's or event field's name, without the unit that `readable` writes out."""
+    return name.removesuffix("_e7").removesuffix("_ms")
+
+
+def readable(text: str, name: str) -> str:
+    """An argument or event field for people: its unit is told by its name."""
+    if not text.removeprefix("-").isdecimal() or len(text) > 18:
+        return text
+    if name.endswith("_e7"):
+        return f"{int(text) / 1e7:.7f}°"
+    if name.endswith("_ms"):
+        return f"{clock(int(text))} UTC"
+    if name == "amount" or name.endswith(("_reward", "_rewards")):
+        return f"{credits_(int(text))} credits"
+    return text
+
+
 def install(app: Quart) -> None:
     """Give the templates these words."""
     app.jinja_env.filters.update(
@@ -123,7 +141,9 @@ def install(app: Quart) -> None:
         exact_credits=exact_credits,
         grouped=grouped,
         iso=iso,
+        label=label,
         metres=metres,
+        readable=readable,
         short=short,
         span=span,
         state_label=state_label,

@@ -149,8 +149,8 @@ class Browser:
     async def page(
         self, *, width: int = 1280, height: int = 900, scripts: bool = True, dark: bool = False, scale: float = 1
     ) -> "Page":
-        """A tab. Size in CSS pixels; `dark` is what the system prefers."""
-        target = (await self.command("Target.createTarget", url="about:blank"))["targetId"]
+        """A window, so that several are visible at a time. Size in CSS pixels; `dark` is what the system prefers."""
+        target = (await self.command("Target.createTarget", url="about:blank", newWindow=True))["targetId"]
         session = (await self.command("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
         page = Page(self, session)
         self._pages[session] = page
@@ -163,6 +163,7 @@ class Browser:
             deviceScaleFactor=scale,
             mobile=width < 500,
         )
+        await page.command("Emulation.setFocusEmulationEnabled", enabled=True)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         still = {"name": "prefers-reduced-motion", "value": "reduce"}
         await page.command("Emulation.setEmulatedMedia", features=[scheme, still])
