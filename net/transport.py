@@ -47,6 +47,8 @@ class LinkUp:
 
     peer: PeerId
     outbound: bool
+    version: tuple[int, int] = (1, 1)
+    """Of GossipSub, that both speak: (1, 2) when ``/meshsub/1.2.0`` was agreed."""
 
 
 @dataclass(frozen=True, slots=True)
