@@ -21,10 +21,6 @@ class Outbox:
         self._entries: dict[PeerId, list[tuple[bytes, bool]]] = {}
         self._control: dict[PeerId, list[bytes]] = {}
 
-    def __bool__(self) -> bool:
-        """Tell whether there is something to flush."""
-        return bool(self._entries or self._control)
-
     def message(self, peer: PeerId, entry: bytes) -> None:
         """Add an encoded message."""
         self._entries.setdefault(peer, []).append((entry, False))

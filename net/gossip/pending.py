@@ -19,36 +19,33 @@ class PendingMessage:
 class PendingMessages:
     """At most `max_pending_messages` of them, and `max_pending_bytes` together."""
 
-    __slots__ = ("_bytes", "_config", "_messages")
+    __slots__ = ("_bytes", "_config", "messages")
 
     def __init__(self, config: GossipConfig) -> None:
         self._config = config
-        self._messages: dict[MessageId, PendingMessage] = {}
+        self.messages: dict[MessageId, PendingMessage] = {}
+        """By id, to be read."""
         self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self._messages)
-
-    def get(self, message_id: MessageId) -> PendingMessage | None:
-        """Return the message if it awaits a verdict."""
-        return self._messages.get(message_id)
+        return len(self.messages)
 
     def room_for(self, envelope: Envelope) -> bool:
         """Tell whether it may be added."""
         return (
-            envelope.message.id not in self._messages  # forgotten by the seen cache before its verdict came
-            and len(self._messages) < self._config.max_pending_messages
+            envelope.message.id not in self.messages  # forgotten by the seen cache before its verdict came
+            and len(self.messages) < self._config.max_pending_messages
             and self._bytes + len(envelope.entry) <= self._config.max_pending_bytes
         )
 
     def add(self, envelope: Envelope, sender: PeerId) -> None:
         """Add a message that there is room for."""
-        self._messages[envelope.message.id] = PendingMessage(envelope, {sender: None})
+        self.messages[envelope.message.id] = PendingMessage(envelope, {sender: None})
         self._bytes += len(envelope.entry)
 
     def pop(self, message_id: MessageId) -> PendingMessage:
         """Take a message out. Raises LookupError when it awaits no verdict (any more)."""
-        pending = self._messages.pop(message_id, None)
+        pending = self.messages.pop(message_id, None)
         if pending is None:
             raise LookupError(f"no message {message_id.hex()} awaits a verdict")
         self._bytes -= len(pending.envelope.entry)

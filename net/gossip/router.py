@@ -230,7 +230,7 @@ class GossipRouter:
         if peer not in self._neighbours:
             return []
         self.counters.frames += 1
-        if not self._score.at_least(peer, self._config.graylist_threshold, now):
+        if peer in self._score.suspects and not self._score.at_least(peer, self._config.graylist_threshold, now):
             self.counters.graylisted += 1
             return []
         try:
@@ -250,8 +250,10 @@ class GossipRouter:
             effects += self._blame(peer, Fault.BAD_RECORD, now)
         if rpc.ihave or rpc.iwant or rpc.graft or rpc.prune or rpc.idontwant:
             effects += self._on_control(peer, rpc, now)
-        # Ahead of the Validates, whose verdicts come when all effects have gone out.
-        return [*self._flush(), *effects] if self._outbox else effects
+        elif len(frame) < self._config.idontwant_bytes:
+            return effects  # nothing that is in a frame so short made us say anything
+        # Ahead of the Validates: an IDONTWANT is in time only before the judge has spoken.
+        return [*self._flush(), *effects]
 
     def _on_subscriptions(self, peer: PeerId, subscriptions: tuple[Subscription, ...], now: float) -> list[Effect]:
         topics = self._neighbours[peer].topics
@@ -272,10 +274,10 @@ class GossipRouter:
         message = envelope.message
         if self._seen.has(message.id, now):
             self.counters.duplicates += 1
-            pending = self._pending.get(message.id)
+            pending = self._pending.messages.get(message.id)
             if pending is not None:
                 pending.senders[peer] = None
-            elif self._score.copied(message, peer, now):
+            elif message.id in self._score.judged and self._score.copied(message, peer, now):
                 return self._penalised(peer, Fault.REJECTED, now)
             return []
         if message.source == self.peer_id or not self._mesh.joined(message.topic):
@@ -381,7 +383,7 @@ class GossipRouter:
             for peer in self._mesh.members(message.topic)
             if peer not in senders and peer != message.source
         ]
-        if self._unwanted:
+        if self._unwanted.used:
             beat = self._beats.number(now)
             sends = [send for send in sends if self._unwanted.wants(send.peer, message.id, beat)]
         self.counters.forwarded += len(sends)

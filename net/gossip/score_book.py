@@ -10,7 +10,7 @@ asked, so asking more often changes nothing.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass
 from math import inf
 from typing import Protocol
@@ -60,6 +60,11 @@ class Score(Protocol):
     or the peers of a PRUNE, and when it picks whom to keep in a mesh or to graft. The thresholds are in `GossipConfig`.
     """
 
+    suspects: Container[PeerId]
+    """Only these peers may score below 0; so nearly all frames need no more than a look here."""
+    judged: Container[MessageId]
+    """Only of these messages are copies worth telling to `copied`."""
+
     def of(self, peer: PeerId, now: float) -> float:
         """Return the peer's score."""
 
@@ -84,10 +89,10 @@ class Score(Protocol):
     def pruned(self, peer: PeerId, topic: str, now: float) -> None:
         """Note that a mesh member is none any more, whoever wanted it."""
 
-    def delivered(self, message: Message, senders: Iterable[PeerId], now: float) -> None:
+    def delivered(self, message: Message, senders: Collection[PeerId], now: float) -> None:
         """Note an accepted message; the first of `senders` was the first to bring it."""
 
-    def rejected(self, message: Message, senders: Iterable[PeerId], now: float) -> None:
+    def rejected(self, message: Message, senders: Collection[PeerId], now: float) -> None:
         """Note an invalid message."""
 
     def invalid(self, topic: str, peer: PeerId, now: float) -> None:
@@ -100,7 +105,7 @@ class Score(Protocol):
         """Note a misdeed (P7), by its name."""
 
     def rescore(self) -> None:
-        """What is not counted here (the application's opinion) has changed."""
+        """Heed that what is not counted here, the application's opinion, has changed."""
 
 
 class NoScore:
@@ -108,6 +113,8 @@ class NoScore:
 
     def __init__(self) -> None:
         self.penalties: Counter[str] = Counter()
+        self.suspects: Container[PeerId] = ()
+        self.judged: Container[MessageId] = ()
 
     def of(self, peer: PeerId, now: float) -> float:  # noqa: ARG002
         """Return 0."""
@@ -140,10 +147,10 @@ class NoScore:
     def pruned(self, peer: PeerId, topic: str, now: float) -> None:
         """Do nothing."""
 
-    def delivered(self, message: Message, senders: Iterable[PeerId], now: float) -> None:
+    def delivered(self, message: Message, senders: Collection[PeerId], now: float) -> None:
         """Do nothing."""
 
-    def rejected(self, message: Message, senders: Iterable[PeerId], now: float) -> None:
+    def rejected(self, message: Message, senders: Collection[PeerId], now: float) -> None:
         """Do nothing."""
 
     def invalid(self, topic: str, peer: PeerId, now: float) -> None:
@@ -174,6 +181,7 @@ class _Record:
 
 @dataclass(slots=True)
 class _Outcome:
+    params: TopicScoreParams
     rejected: bool
     counts_until: float
     senders: set[PeerId]
@@ -194,6 +202,9 @@ class ScoreBook:
         self._groups: dict[str, dict[PeerId, None]] = {}
         self._topics: dict[str, TopicScoreParams | None] = {}
         self._outcomes: dict[MessageId, _Outcome] = {}
+        self.judged: Container[MessageId] = self._outcomes
+        self._suspects: set[PeerId] = set()  # asked for members only
+        self.suspects: Container[PeerId] = self._suspects
 
     # --- asking
 
@@ -204,6 +215,8 @@ class ScoreBook:
 
     def at_least(self, peer: PeerId, threshold: float, now: float) -> bool:
         """Compare, mostly with what is known of this decay step."""
+        if threshold <= 0.0 and peer not in self._suspects:
+            return True
         record = self._linked.get(peer)
         if record is None:
             return threshold <= 0.0
@@ -262,6 +275,8 @@ class ScoreBook:
             for counters in record.counters.topics.values():
                 counters.step = step
         self._linked[peer] = record
+        if self._application is not None or record.counters.topics or record.counters.misdeeds:
+            self._suspects.add(peer)
         if group is not None:
             self._groups.setdefault(group, {})[peer] = None
         return self._regroup(group)
@@ -272,6 +287,7 @@ class ScoreBook:
         if record is None:
             return False
         score = self._score(peer, record, now)
+        self._suspects.discard(peer)
         if record.group is not None:
             del self._groups[record.group][peer]
         regrouped = self._regroup(record.group)
@@ -298,7 +314,7 @@ class ScoreBook:
         for peer in members:
             record = self._linked[peer]
             record.counters.colocated = len(members)
-            record.floor_step = -1
+            self._suspect(peer)
         if not members:
             del self._groups[group]
         return bool(self.params.colocation_weight) and len(members) >= self.params.colocation_threshold
@@ -307,44 +323,49 @@ class ScoreBook:
 
     def grafted(self, peer: PeerId, topic: str, now: float) -> None:
         """P1 and P3 begin."""
-        if (counted := self._counted(peer, topic, now)) is not None:
-            record, counters, _ = counted
+        params = self._params_of(topic)
+        if params is not None and (counters := self._counters_of(peer, topic, params, now)) is not None:
             counters.mesh_since = now
-            record.floor_step = -1
+            if params.mesh_deliveries_weight:
+                self._suspect(peer)
 
     def pruned(self, peer: PeerId, topic: str, now: float) -> None:
         """P1 and P3 end; what P3 misses sticks as P3b."""
-        if (counted := self._counted(peer, topic, now)) is not None:
-            record, counters, params = counted
+        params = self._params_of(topic)
+        if params is not None and (counters := self._counters_of(peer, topic, params, now)) is not None:
             counters.mesh_failures += deficit_of(counters, params, self.params, counters.step)
             counters.mesh_since = None
-            record.floor_step = -1
+            if peer in self._suspects or counters.mesh_failures:
+                self._suspect(peer)
+            else:
+                self._linked[peer].floor_step = -1  # P1 is gone
 
     # --- messages
 
-    def delivered(self, message: Message, senders: Iterable[PeerId], now: float) -> None:
+    def delivered(self, message: Message, senders: Collection[PeerId], now: float) -> None:
         """P2 for the first sender, P3 for it and for members who brought a copy before the verdict."""
         params = self._params_of(message.topic)
         if params is None:
             return
         first = True
         for peer in senders:
-            if (counted := self._counted(peer, message.topic, now)) is not None:
-                counters = counted[1]
+            counters = self._counters_of(peer, message.topic, params, now)
+            if counters is not None:
                 if first:
                     counters.first_deliveries = min(counters.first_deliveries + 1, params.first_deliveries_cap)
                 if counters.mesh_since is not None:
                     counters.mesh_deliveries = min(counters.mesh_deliveries + 1, params.mesh_deliveries_cap)
             first = False
         if params.mesh_deliveries_weight or params.mesh_failure_weight:
-            self._remember(message.id, _Outcome(False, now + params.mesh_deliveries_window_s, set(senders)), now)
+            until = now + params.mesh_deliveries_window_s
+            self._remember(message.id, _Outcome(params, False, until, set(senders)), now)
 
-    def rejected(self, message: Message, senders: Iterable[PeerId], now: float) -> None:
+    def rejected(self, message: Message, senders: Collection[PeerId], now: float) -> None:
         """P4 for everybody who sent it."""
         for peer in senders:
             self.invalid(message.topic, peer, now)
-        if self._params_of(message.topic) is not None:
-            self._remember(message.id, _Outcome(True, inf, set()), now)
+        if (params := self._params_of(message.topic)) is not None:
+            self._remember(message.id, _Outcome(params, True, inf, set()), now)
 
     def copied(self, message: Message, peer: PeerId, now: float) -> bool:
         """P3 for a member's copy within the window, P4 for a copy of what was rejected."""
@@ -356,17 +377,17 @@ class ScoreBook:
             return True
         if now <= outcome.counts_until and peer not in outcome.senders:
             outcome.senders.add(peer)
-            counted = self._counted(peer, message.topic, now)
-            if counted is not None and counted[1].mesh_since is not None:
-                counted[1].mesh_deliveries = min(counted[1].mesh_deliveries + 1, counted[2].mesh_deliveries_cap)
+            counters = self._counters_of(peer, message.topic, outcome.params, now)
+            if counters is not None and counters.mesh_since is not None:
+                counters.mesh_deliveries = min(counters.mesh_deliveries + 1, outcome.params.mesh_deliveries_cap)
         return False
 
     def invalid(self, topic: str, peer: PeerId, now: float) -> None:
         """P4."""
-        if (counted := self._counted(peer, topic, now)) is not None:
-            record, counters, _ = counted
+        params = self._params_of(topic)
+        if params is not None and (counters := self._counters_of(peer, topic, params, now)) is not None:
             counters.invalid += 1
-            record.floor_step = -1
+            self._suspect(peer)
 
     def _remember(self, message_id: MessageId, outcome: _Outcome, now: float) -> None:
         self._outcomes.pop(message_id, None)
@@ -387,7 +408,7 @@ class ScoreBook:
         params, counters, step = self.params, record.counters, step_of(now, self.params)
         left = decayed(counters.misdeeds, params.behaviour_decay, step - counters.step, params.decay_to_zero)
         counters.misdeeds, counters.step = left + count, step
-        record.floor_step = -1
+        self._suspect(peer)
 
     def _params_of(self, topic: str) -> TopicScoreParams | None:
         """Remember which parameters a topic has; only topics that we have joined are asked for."""
@@ -399,18 +420,23 @@ class ScoreBook:
             params = self._topics[topic] = self.params.of_topic(topic)
             return params
 
-    def _counted(self, peer: PeerId, topic: str, now: float) -> tuple[_Record, TopicCounters, TopicScoreParams] | None:
-        """Return a linked peer's counters of a topic, settled; None when one of them does not count."""
-        record, params = self._linked.get(peer), self._params_of(topic)
-        if record is None or params is None:
+    def _counters_of(self, peer: PeerId, topic: str, params: TopicScoreParams, now: float) -> TopicCounters | None:
+        """Return a linked peer's counters of a topic, settled."""
+        record = self._linked.get(peer)
+        if record is None:
             return None
-        step = step_of(now, self.params)
-        counters = record.counters.topics.get(topic)
+        step = int(now // self.params.decay_interval_s)
+        topics = record.counters.topics
+        counters = topics.get(topic)
         if counters is None:
-            topics = record.counters.topics
             if len(topics) >= MAX_TOPICS:
                 del topics[next((name for name, one in topics.items() if one.mesh_since is None), next(iter(topics)))]
             counters = topics[topic] = TopicCounters(step)
         elif counters.step != step:
             settle_topic(counters, params, self.params, step)
-        return record, counters, params
+        return counters
+
+    def _suspect(self, peer: PeerId) -> None:
+        """Something speaks against the peer."""
+        self._suspects.add(peer)
+        self._linked[peer].floor_step = -1

@@ -24,6 +24,8 @@ class Unwanted:
     def __init__(self, config: GossipConfig) -> None:
         self._config = config
         self._notices: dict[PeerId, _Notices] = {}
+        self.used = False
+        """Whether anybody ever sent a notice: most routers need not look."""
 
     def forget(self, peer: PeerId) -> None:
         """The link is gone."""
@@ -36,6 +38,7 @@ class Unwanted:
 
     def note(self, peer: PeerId, beat: int, notices: Iterable[IDontWant]) -> None:
         """Take notices; what exceeds the bounds, or is no id that we could send, is ignored."""
+        self.used = True
         mine = self._notices.setdefault(peer, _Notices(beat))
         if mine.beat != beat:
             mine.beat, mine.heeded = beat, 0
@@ -56,10 +59,6 @@ class Unwanted:
             return True
         noted = notices.ids.get(message_id)
         return noted is None or self._old(noted, beat)
-
-    def __bool__(self) -> bool:
-        """Tell whether anybody ever said so: most routers need not look."""
-        return bool(self._notices)
 
     def _old(self, noted: int, beat: int) -> bool:
         return noted <= beat - self._config.idontwant_beats

@@ -19,6 +19,7 @@ class FixedScore(NoScore):
     def __init__(self) -> None:
         super().__init__()
         self.scores: dict[PeerId, float] = {}
+        self.suspects = PEERS
         self.blamed: Counter[tuple[PeerId, str]] = Counter()
 
     def of(self, peer: PeerId, _now: float) -> float:
