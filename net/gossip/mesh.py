@@ -118,18 +118,6 @@ class _Backoff:
     """A GRAFT before that can have crossed the PRUNE that began it; one is forgiven."""
 
 
-@dataclass(frozen=True, slots=True)
-class Repairs:
-    """What a heartbeat changed, and when the next one could change more though nothing happens."""
-
-    grafts: list[tuple[PeerId, str]]
-    prunes: list[tuple[PeerId, str]]
-    wake_at: float
-    """When a backoff ends on a peer that is needed, or now when a score may cross 0 with time."""
-    regraft: bool
-    """Opportunistic grafting may find something to do."""
-
-
 class Mesh:
     """The members of every joined topic, fanout peers of others, and backoffs. Decides; the router tells the peers."""
 
@@ -284,14 +272,13 @@ class Mesh:
 
     # --- heartbeat
 
-    def maintain(self, now: float, *, opportunistic: bool) -> Repairs:
+    def maintain(self, now: float, *, opportunistic: bool) -> tuple[list[tuple[PeerId, str]], list[tuple[PeerId, str]]]:
         """Bring every mesh between `d_lo` and `d_hi` with `d_out` outbound members, as far as there are peers.
 
-        Draws nothing from the rng when all is well.
+        Returns whom to tell GRAFT and PRUNE. Draws nothing from the rng when all is well.
         """
         grafts: list[tuple[PeerId, str]] = []
         prunes: list[tuple[PeerId, str]] = []
-        wake_at, regraft = inf, False
         for topic in self.topics:
             kept = self._keep(topic, now)
             dropped = [peer for peer in self._members[topic] if peer not in kept]
@@ -304,9 +291,15 @@ class Mesh:
                 grafted += self._take_in(topic, self._better(topic, now), now)
             prunes += [(peer, topic) for peer in dropped]
             grafts += [(peer, topic) for peer in sorted(grafted)]
-            wake_at = min(wake_at, self._wake_at(topic, now))
-            regraft = regraft or self._may_improve(topic, now)
-        return Repairs(grafts, prunes, wake_at, regraft)
+        return grafts, prunes
+
+    def forecast(self, now: float) -> tuple[float, bool]:
+        """Tell when `maintain` could do more though nothing happens, and whether opportunistic grafting could.
+
+        The time is that of a backoff's end on a peer that is needed, or that at which a score may cross 0.
+        """
+        wake_at = min((self._wake_at(topic, now) for topic in self._members), default=inf)
+        return wake_at, any(self._may_improve(topic, now) for topic in self._members)
 
     def _take_in(self, topic: str, peers: list[PeerId], now: float) -> list[PeerId]:
         if peers:

@@ -457,20 +457,22 @@ class GossipRouter:
         for peer in self._lazy.overdue(now):
             effects += self._blame(peer, Fault.BROKEN_PROMISE, now)
         every = self._config.opportunistic_graft_beats
-        repairs = self._mesh.maintain(now, opportunistic=beat % every == 0)
-        for peer, topic in repairs.prunes:
+        grafts, prunes = self._mesh.maintain(now, opportunistic=beat % every == 0)
+        for peer, topic in prunes:
             self._send_prune(peer, topic, self._config.prune_backoff_s, now, exchange=True)
-        for peer, topic in repairs.grafts:
+        for peer, topic in grafts:
             self._outbox.control(peer, encode_control(Graft(topic)))
         self._gossip(now)
         self._cache.shift()
         self._beats.due = inf
-        self._beats.want_from(repairs.wake_at, now)
-        self._beats.want_from(self._lazy.next_due, now)
-        if repairs.regraft:
-            self._beats.want_multiple(every, now)
         if len(self._cache):
             self._beats.want(now)
+        else:  # no need to look ahead farther than to the next heartbeat
+            wake_at, regraft = self._mesh.forecast(now)
+            self._beats.want_from(wake_at, now)
+            self._beats.want_from(self._lazy.next_due, now)
+            if regraft:
+                self._beats.want_multiple(every, now)
         return effects + self._flush()
 
     def _gossip(self, now: float) -> None:

@@ -351,9 +351,9 @@ class ScoreBook:
         for peer in senders:
             counters = self._counters_of(peer, message.topic, params, now)
             if counters is not None:
-                if first:
+                if first and counters.first_deliveries < params.first_deliveries_cap:
                     counters.first_deliveries = min(counters.first_deliveries + 1, params.first_deliveries_cap)
-                if counters.mesh_since is not None:
+                if counters.mesh_since is not None and counters.mesh_deliveries < params.mesh_deliveries_cap:
                     counters.mesh_deliveries = min(counters.mesh_deliveries + 1, params.mesh_deliveries_cap)
             first = False
         if params.mesh_deliveries_weight or params.mesh_failure_weight:
