@@ -80,7 +80,9 @@ class Network:
     ) -> None:
         self.now = 0.0
         self.rng = Random(f"network/{seed}")
-        self.routers = {identity(n): router(n, config, seed=seed, verify=verify, score=score(identity(n))) for n in range(count)}
+        self.routers = {
+            identity(n): router(n, config, seed=seed, verify=verify, score=score(identity(n))) for n in range(count)
+        }
         self.ids = [identity(n) for n in range(count)]
         self.links: set[tuple[PeerId, PeerId]] = set()
         self.judge = judge
@@ -107,7 +109,9 @@ class Network:
             return
         self.links |= {(dialler, listener), (listener, dialler)}
         self.carry_out(dialler, self.routers[dialler].link_up(listener, self.now, version=self._version))
-        self.carry_out(listener, self.routers[listener].link_up(dialler, self.now, outbound=False, version=self._version))
+        self.carry_out(
+            listener, self.routers[listener].link_up(dialler, self.now, outbound=False, version=self._version)
+        )
 
     def connect_at_random(self, degree: int) -> None:
         """Every peer dials `degree` others, a connected graph: a ring and random chords."""

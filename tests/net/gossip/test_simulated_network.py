@@ -167,7 +167,10 @@ def test_flapping_subscriber_is_never_blamed_and_never_grafts_in_backoff() -> No
 
 
 STRICT = TopicScoreParams(
-    mesh_deliveries_weight=-1.0, mesh_deliveries_threshold=2.0, mesh_deliveries_activation_s=5.0, mesh_failure_weight=-0.1
+    mesh_deliveries_weight=-1.0,
+    mesh_deliveries_threshold=2.0,
+    mesh_deliveries_activation_s=5.0,
+    mesh_failure_weight=-0.1,
 )
 """Members that deliver little are pruned."""
 SCORES: list[ScoreParams | None] = [

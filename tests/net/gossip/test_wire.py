@@ -9,7 +9,18 @@ from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.validators import signature_validator
 
 from net.gossip import wire
-from net.gossip.wire import Envelope, Graft, IDontWant, IHave, IWant, PeerInfo, Prune, RemoteProtocolError, Rpc, Subscription
+from net.gossip.wire import (
+    Envelope,
+    Graft,
+    IDontWant,
+    IHave,
+    IWant,
+    PeerInfo,
+    Prune,
+    RemoteProtocolError,
+    Rpc,
+    Subscription,
+)
 from net.signing import verify
 from tests.net.gossip.simulated import identity, key
 
