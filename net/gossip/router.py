@@ -18,8 +18,7 @@ A *message* goes through these states, each left by one thing only:
 An own message starts as delivered (`publish`). A message that cannot become pending (topic not joined, too long, bad
 signature, no room) stays unknown: nobody can spoil an id for others by sending rubbish under it first.
 
-A long message is announced to its mesh with IDONTWANT when it becomes pending, to peers of v1.2; what they do not want,
-we do not forward to them (`net.gossip.unwanted`).
+A long message is announced to mesh peers of v1.2 when it becomes pending; what they announce so, we do not send them.
 
 The *heartbeat* (`tick`) repairs meshes, advertises what is held (`net.gossip.lazy`), blames for broken promises, and
 ages the cache. A heartbeat that would do none of it may be skipped: `next_deadline` is infinite then, and otherwise a
@@ -174,9 +173,9 @@ class GossipRouter:
     def link_up(
         self, peer: PeerId, now: float, *, outbound: bool = True, version: tuple[int, int] = (1, 1)
     ) -> list[Effect]:
-        """Begin to speak with `peer`. A link that is up already stays as it is.
+        """Begin to speak with `peer`: `outbound` when we dialled it; `version` of GossipSub, (1, 2) for ``/meshsub/1.2.0``.
 
-        `outbound` when we dialled it; `version` of GossipSub as agreed, (1, 2) for ``/meshsub/1.2.0``.
+        A link that is up already stays as it is.
         """
         if peer in self._neighbours or peer == self.peer_id:
             return []

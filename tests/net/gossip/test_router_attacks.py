@@ -234,7 +234,7 @@ def test_members_that_forward_nothing_are_pruned_all_over_a_network() -> None:
 def test_who_is_needed_is_grafted_once_it_is_forgiven_though_nothing_happens() -> None:
     one = scored(3, ScoreParams(behaviour_threshold=0.0, behaviour_decay=0.5))
     say(one, BAD, 3.0, prune=(Prune(T, 1),))
-    for n in range(3):
+    for _ in range(3):
         one.receive(BAD, b"\x12\x03\x12\x01d", 3.0)  # unsigned
     assert one.score(BAD, 3.0) < 0
     tick_until(one, 9.0)
