@@ -3,7 +3,7 @@
 Ledger nodes keep `degree` links among themselves and learn of further ones by saying hello, now and then again.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -102,6 +102,11 @@ class LedgerLinks:
         degree = world.scenario.network.degree
         self._keeper = ConnectionKeeper(overlay, min_degree=degree, max_degree=MAX_LINKS, rng=world.rng(name, "dial"))
         self._ledger_peers: set[PeerId] = set()
+
+    @property
+    def ledger_peers(self) -> Collection[PeerId]:
+        """Linked peers that hold a ledger."""
+        return self._ledger_peers
 
     async def run(self, told: LedgerPeers, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep links until cancelled; started() when hellos are answered."""

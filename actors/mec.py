@@ -10,6 +10,7 @@ from actors.facility import MAX_OPERATORS, nearest
 from actors.identity import Identity
 from actors.ledger import OutcomeUnknownError
 from actors.messages import BALLOT, PRESENCE, Ballot, Notice, attest, cell_topic, open_claim
+from actors.neighbourhood import Neighbourhood
 from actors.node import FullNode, LocalLedger
 from actors.presence import Presence
 from actors.scenario import MecConfig
@@ -51,6 +52,7 @@ class MecNode:
         self._site = site
         self._rules = self.world.genesis.spatial
         self._presence = Presence(config.presence_ttl_ms)
+        self._neighbourhood = Neighbourhood(node, self.ledger, site)
         self._secret = sha256(b"crowdmesh:mec:secret:1:" + node.identity.secret).digest()
         self._claimed = trio.Event()
         """Set, and made anew, when somebody has said where it is."""
@@ -65,6 +67,7 @@ class MecNode:
         async with trio.open_nursery() as nursery:
             await nursery.start(self.node.run)
             async with self.node.overlay.serve(PRESENCE, self._take_claim):
+                await nursery.start(self._neighbourhood.run)
                 task_status.started()
                 nursery.start_soon(enrol, self.node, self.ledger, self.role, self._site)
                 since = max(1, self.node.core.final.height + 1)
@@ -98,10 +101,12 @@ class MecNode:
         if abs(claim.time_ms - now) > MAX_CLAIM_SKEW_MS:
             msg = f"the claim is of {claim.time_ms}, now is {now}"
             raise RequestRefused(msg)
+        where = Point.from_e7(claim.lat_e7, claim.lon_e7)
         try:
-            until = self._presence.seen(claim.worker, Point.from_e7(claim.lat_e7, claim.lon_e7), claim.time_ms, now)
+            until = self._presence.seen(claim.worker, where, claim.time_ms, now)
         except ValueError as error:
             raise RequestRefused(str(error)) from None
+        self._neighbourhood.present(where, until)
         self._claimed.set()
         self._claimed = trio.Event()
         return encode(attest(self.identity, claim.worker, until))

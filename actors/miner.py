@@ -11,7 +11,10 @@ from actors.sensing.mobility import Point
 
 
 class Miner:
-    """Runs a ledger node and mines on its head. Closes the node's overlay; bugs of the core escape `run`."""
+    """Runs a ledger node and mines on its head. Closes the node's overlay; bugs of the core escape `run`.
+
+    One that joined a network mines only after it has caught up, and while it hears of a ledger node of another process.
+    """
 
     role: ClassVar[str] = "miner"
 
@@ -34,16 +37,26 @@ class Miner:
             await self._mine()
 
     async def _mine(self) -> None:
-        # Steps are counted from a start that differs between miners, so that they do not all grind at one instant.
+        # Two miners whose steps keep falling together would find blocks at one instant again and again, and their fork
+        # grow deeper than chance allows: so each step has a length of its own.
         step_s = self._config.step_ms / 1000
-        await trio.sleep(self.world.rng(self.name, "mining").uniform(0, step_s))
-        owed, last = 0.0, trio.current_time()
+        rng = self.world.rng(self.name, "mining")
+        await trio.sleep(rng.uniform(0, step_s))
+        owed, last, level = 0.0, trio.current_time(), False
         while True:
-            await trio.sleep(step_s)
+            await trio.sleep(step_s * rng.uniform(0.5, 1.5))
             now = trio.current_time()
             # A process that was busy does not catch up on more than a second: its hash rate is real.
             owed += self._config.hash_rate * min(1.0, now - last)
             last = now
+            if self.world.joined:
+                # Who mines before it has caught up, or cut off from those who founded the network, soon takes a chain
+                # of its own for final, which no later link mends.
+                others = self.node.others()
+                level = bool(others) and (level or self.node.core.is_level(others))
+                if not level:
+                    owed = 0.0
+                    continue
             attempts = int(owed)
             owed -= attempts
             if attempts:

@@ -358,6 +358,10 @@ class FullNode:
         """See `LedgerNode`."""
         return self.world.addresses.tellable(peer, neighbour=self.world.addresses.is_own(asker))
 
+    def others(self) -> Sequence[PeerId]:
+        """Linked ledger nodes of other processes."""
+        return [peer for peer in sorted(self._links.ledger_peers) if not self.world.addresses.is_own(peer)]
+
     async def next_block(self) -> None:
         """Wait until the chain moves: a block joins it, or becomes final."""
         await self._moved.wait()

@@ -133,6 +133,7 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
             ),
             may_use_threads=not virtual,
             started_ms=started_ms,
+            joined=plan.join is not None,
             on_error=plan.on_error,
         )
         memory = data.recall() if data else Memory()

@@ -5,7 +5,7 @@ Each judge is pure: it looks at the message and at what it is given, and changes
 verdict is the reason, empty for ACCEPT.
 """
 
-from collections.abc import Collection
+from collections.abc import Container
 from typing import Protocol
 
 from actors.messages import Notice, read
@@ -64,7 +64,7 @@ def judge_block(message: Message, ledger: Headers, now_ms: int) -> Judgement:
     return ACCEPTED
 
 
-def judge_notice(message: Message, topic: str, mec_nodes: Collection[bytes], topic_of: "TopicOf") -> Judgement:
+def judge_notice(message: Message, topic: str, mec_nodes: Container[bytes], topic_of: "TopicOf") -> Judgement:
     """News of a report in a cell."""
     # [REJECT] It is the canonical encoding of a notice.
     try:

@@ -41,7 +41,8 @@ MAX_BALLOTS = 256
 """Ballots remembered, those long over first to go; with so many open ones, further ones are refused."""
 MAX_NOTICES = 256
 PRESENCE_TIMEOUT_S = 5.0
-DIRECTORY_INTERVAL_S = 60.0
+DIRECTORY_INTERVAL_S = 20.0
+"""Shorter than the shortest useful assign window: reports near a new MEC node wait until workers know of it."""
 RETRY_S = 0.5
 # Block times lag behind clocks, and a reveal must not come before the last vote: wait a little longer.
 REVEAL_MARGIN_MS = 300

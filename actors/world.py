@@ -32,6 +32,8 @@ class World:
     may_use_threads: bool
     started_ms: int
     """When the run began; what is scheduled counts from here."""
+    joined: bool = False
+    """Whether this process joined a network that others founded."""
     addresses: AddressBook = field(default_factory=AddressBook)
     names: dict[bytes, str] = field(default_factory=dict)
     """Public key to the name of an actor of this process."""

@@ -14,6 +14,7 @@ the peer is not asked again until it comes up anew. Now and then some peer is as
 than we are, for the transactions that wait there.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from chain.codec import block_id
@@ -119,6 +120,12 @@ class CatchUp:
     def source(self) -> bytes | None:
         """The peer that gives the headers of the running download."""
         return self._download.source if self._download is not None else None
+
+    def is_level(self, peers: Iterable[bytes]) -> bool:
+        """Whether one of these peers said how far it is, and none that did is ahead of us."""
+        found = [known.status for peer in peers if (known := self._peers.get(peer)) is not None and not known.shunned]
+        works = [status.work for status in found if status is not None]
+        return self._download is None and bool(works) and max(works) <= self._replica.tree.head.work
 
     # --- events ---------------------------------------------------------------------------------------------------
 

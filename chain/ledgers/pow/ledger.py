@@ -8,7 +8,7 @@ Cost: a block is executed once per replica, or once per process with `chain.tran
 chain stay in memory (about 1 kB a block), bodies and states only near the head; older bodies come from the archive.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from chain.codec import block_id, encode, transaction_id
 from chain.contracts.accounts import nonce_of
@@ -338,6 +338,10 @@ class PowLedger:
 
     def peer_down(self, peer: bytes, now_ms: int) -> Sequence[LedgerEffect]:
         return [*self._catchup.peer_down(peer, now_ms), *self._catch_up(now_ms)]
+
+    def is_level(self, peers: Iterable[bytes]) -> bool:
+        """Whether one of these peers said how far it is, and none that did is ahead of us."""
+        return self._catchup.is_level(peers)
 
     def answer(self, peer: bytes, request: bytes) -> bytes:  # noqa: ARG002 - everybody gets the same
         return encode_message(self._server.answer(decode_request(request)))
