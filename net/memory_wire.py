@@ -192,8 +192,7 @@ class Wire:
         due = trio.current_time() + nature.delay_s(self._rng)
         if self._quantum_s:  # as in _due, which would be one call more in the busiest place
             due = -(-due // self._quantum_s) * self._quantum_s
-        if due < lane.last_due:
-            due = lane.last_due
+        due = max(due, lane.last_due)
         lane.last_due = due
         lane.in_flight.append((end, event, size))
         lane.entered(size)
