@@ -56,7 +56,8 @@ class Process:
         self.journal = folder / f"{name}.jsonl"
         self.report = folder / f"{name}.json"
         self.output = folder / f"{name}.out"
-        self.report.unlink(missing_ok=True)
+        for path in (self.report, self.journal):
+            path.unlink(missing_ok=True)  # of a process of that name before
         self.started_s = time.monotonic()
         environment = {k: v for k, v in os.environ.items() if k != "CROWDMESH_PASSPHRASE"}
         with self.output.open("wb") as out:

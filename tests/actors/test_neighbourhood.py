@@ -32,7 +32,7 @@ def test_a_cell_is_left_when_its_workers_are_gone():
         mec = swarm.actors["mec-01"]
         assert isinstance(mec, MecNode)
         hood, clock = mec._neighbourhood, swarm.world.clock
-        await until(lambda: hood.cells)
+        await until(lambda: len(mec._presence) == 8)
         cells = hood.cells
         hood.present(Point(1.0, 1.0), clock.now_ms() + 3_000)
         hood.present(Point(1.0, 1.0), clock.now_ms() + 1_000)
