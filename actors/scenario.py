@@ -282,25 +282,16 @@ def _explain(error: msgspec.ValidationError, tree: Mapping[str, Any]) -> str:
     """What is wrong, where, and with which value."""
     what, _, path = str(error).partition(" - at ")
     keys = path.strip("`").removeprefix("$").removeprefix(".")
-    if keys.startswith("faults[...]"):
-        return _explain_fault(tree["faults"])
     value: Any = tree
-    for key in keys.split(".") if keys else ():
-        value = value.get(key) if isinstance(value, dict) else None
+    for key in keys.replace("[", ".[").split(".") if keys else ():
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list) and key[1:-1].isdigit():
+            value = value[int(key[1:-1])]
+        else:
+            value = None
     given = f" (it is {value!r})" if value is not None and not isinstance(value, dict) else ""
     return f"scenario: {what[0].lower()}{what[1:]}, at {keys or 'the top level'}{given}"
-
-
-def _explain_fault(faults: Sequence[Any]) -> str:
-    """Which fault is wrong, by its number from 0, and how."""
-    for number, fault in enumerate(faults):
-        try:
-            msgspec.convert(fault, Fault)
-        except msgspec.ValidationError as error:
-            told = _explain(error, fault if isinstance(fault, dict) else {}).replace(", at the top level", "")
-            where, at, rest = told.partition(", at ")
-            return f"{where}, at faults[{number}]{f'.{rest}' if at else ''}"
-    raise AssertionError(faults)
 
 
 def _override(tree: dict[str, Any], override: str) -> None:
