@@ -41,7 +41,7 @@ def run_twice(seed, folder) -> Run:
     runs = []
     for name in ("first", "second"):
         (folder / name).mkdir()
-        runs.append(simulate(halves(seed), folder / name, seconds=150.0))
+        runs.append(simulate(halves(seed), folder / name, seconds=120.0))
     assert runs[0].report["journal_sha256"] == runs[1].report["journal_sha256"]
     assert runs[0].raw == runs[1].raw
     return runs[0]
