@@ -63,9 +63,7 @@ async def test_a_stalled_peer_neither_grows_memory_nor_delays_others(autojump_cl
     longer = await measure(many, stalled=True)
     assert longer.missed == 0
     assert longer.slowest_s < plain.slowest_s + 3 * (LINKS.latency_s + LINKS.jitter_s)
-    # What is kept for it does not depend on how long it goes on; what the others remember of messages does.
+    # What is kept for it does not depend on how long it goes on; what the others remember of messages does. So many more
+    # messages, kept for one neighbour alone, would be 250 kB.
     remembered = (await measure(many, stalled=False)).held_bytes - plain.held_bytes
-    assert (
-        longer.held_bytes - slow.held_bytes
-        < remembered + 200_000  # 120 more messages, for one neighbour alone, would be 250 kB
-    )  # 180 more messages, for one neighbour alone, would be 370 kB
+    assert longer.held_bytes - slow.held_bytes < remembered + 200_000
