@@ -51,6 +51,7 @@ class ConnectionKeeper:
         self._dialling: dict[PeerId, None] = {}
         self._lost: dict[PeerId, None] = {}  # links of ours that went down without our hanging up, oldest first
         self._changed = trio.Event()
+        overlay.suggest_to(self.add)
 
     @property
     def known(self) -> Sequence[PeerId]:
