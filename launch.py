@@ -282,6 +282,42 @@ def bench(name: str, quick: bool, report_path: Path | None, as_json: bool) -> No
             click.echo(bench_gossip.table(result))
 
 
+@main.command()
+@click.argument("name")
+@click.option("--defence", type=click.Choice(["on", "off", "both", "unscored"]), default="both")
+@click.option("--seeds", type=click.IntRange(1, 1000), default=1, help="Trials per row, seeds 1 to N.")
+@click.option("--quick/--full", "quick", default=True, help="40 honest peers and 60 attackers, or 200 and 800.")
+@REPORT
+@JSON
+@QUIET
+def attack(
+    name: str, defence: str, seeds: int, quick: bool, report_path: Path | None, as_json: bool, quiet: bool
+) -> None:
+    """Attack an overlay in virtual time, with and without its defence. NAME is an attack, or "all".
+
+    Defence on is GossipSub v1.1 with scores; off is v1.0; unscored is v1.1 without scores. Ctrl-C keeps the rows so far.
+    """
+    from actors import attack_report
+    from actors.attacks.catalogue import ATTACKS
+    from actors.terminal import write_json
+
+    if name not in (names := [*ATTACKS, "all"]):
+        raise click.BadParameter(f"one of {', '.join(names)}", param_hint="NAME")
+    with _errors():
+        tell: Callable[[str], None] = (lambda _: None) if quiet else (lambda text: click.echo(text, err=True))
+        runs = attack_report.run_attacks(name, defence, seeds, full=not quick, tell=tell)
+        if report_path:
+            write_json(report_path, runs.report())
+        if as_json:
+            import json
+
+            click.echo(json.dumps(runs.report(), indent=2))
+        else:
+            click.echo(attack_report.table(runs))
+    if runs.interrupted:
+        sys.exit(INTERRUPTED)
+
+
 @main.group()
 def keys() -> None:
     """Make and look at identities: an Ed25519 key is libp2p peer id, ledger account and signer at once.

@@ -1,0 +1,140 @@
+"""What an attack on the overlay is made of: who takes part, what they do, and what counts as harm."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from net.gossip.config import GossipConfig
+from net.peer import Address, PeerId
+from net.signing import Sign
+from net.transport import Transport
+
+TOPIC = "/crowdmesh/trial/1"
+VALID = b"\x01"
+"""Data that begins so passes the honest judge; all else is REJECT."""
+DEADLINE_S = 1.6
+"""A message later than that is harmed; the bound of the reference evaluation's hardened runs."""
+
+
+class Arrival(Enum):
+    """When the attackers come."""
+
+    BOOT = "with the network, before anybody has a mesh; the attack begins at once"
+    COVERT = "with the network, but the attack begins once the honest meshes are warm"
+    ATTACK = "once the honest meshes are warm"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Who is linked with whom, and when."""
+
+    arrival: Arrival = Arrival.ATTACK
+    victims: float = 0.0
+    """Share of honest peers that are singled out, at least one if above 0. They start when the attack begins."""
+    victim_links: int = 2
+    """Honest links of a victim beyond the victims themselves: the attacker has poisoned its address book or used up its
+    room for links, as in the eclipse literature, but missed these."""
+    honest_dial_attackers: bool = False
+    """Honest peers find their peers in an address book in which attackers are as frequent as they are in the world."""
+    links: int = 20
+    """Honest peers that an attacker dials beside the victims, of whom it dials all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one trial measured. Times in seconds; pairs are (honest message, honest peer) within the attack's scope."""
+
+    pairs: int
+    undelivered: int
+    late: int
+    """Delivered, but after DEADLINE_S."""
+    p99_s: float
+    max_s: float
+    repeats: int
+    """Deliveries of a message to a peer that had it before."""
+    messages: int
+    """Honest messages published while measured."""
+    attackers: int
+    attacker_links: int
+    attacker_frames: int
+    """Sent by attackers to honest peers."""
+    unread_frames: int
+    """Of these, not read since their sender was graylisted."""
+    honest_frames: int
+    """Sent by honest peers, to whomever."""
+    drawn_bytes: int
+    """Received by attackers."""
+    spent_bytes: int
+    """Sent by attackers."""
+    wanted: int
+    """Ids that honest peers asked for, because of somebody's IHAVE."""
+    offered: int
+    """Ids that attackers advertised without having anything."""
+    mesh_share_peak: float
+    mesh_share_end: float
+    """Places in honest meshes that attackers held, of all places."""
+    recovered_s: float | None
+    """After the attack's begin, until no honest mesh had an attacker or too few or many members any more."""
+    honest_score_min: float
+    """Lowest score that an honest peer had with an honest peer; 0 without scoring."""
+
+    @property
+    def harmed(self) -> float:
+        """Share of pairs lost or late."""
+        return (self.undelivered + self.late) / max(1, self.pairs)
+
+    @property
+    def heeded(self) -> float:
+        """Share of the attackers' frames that somebody read."""
+        return 1 - self.unread_frames / max(1, self.attacker_frames)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """What an attacker has: a place on the network, its own key, and knowledge that anybody can get."""
+
+    transport: Transport
+    sign: Sign
+    rng: random.Random
+    config: GossipConfig
+    targets: Sequence[tuple[PeerId, Sequence[Address]]]
+    victims: frozenset[PeerId]
+    attack_at_s: float
+    """On trio's clock, when to show one's colours."""
+
+
+class Attacker:
+    """Runs until cancelled. A frame's ids that were advertised in vain are counted in `offered`."""
+
+    offered = 0
+
+    async def run(self) -> None:
+        """Attack."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One line of the table."""
+
+    name: str
+    goal: str
+    """What success is, in words; the number is `limit`."""
+    seat: Callable[[Seat], Attacker]
+    layout: Layout
+    harm: Callable[[Outcome], float]
+    limit: float
+    """The attack succeeded when its harm is above."""
+    ages_s: float = 120.0
+    """`GossipConfig.seen_ttl_s` of all peers."""
+
+
+def harmed(outcome: Outcome) -> float:
+    """Share of messages lost or late."""
+    return outcome.harmed
+
+
+def heeded(outcome: Outcome) -> float:
+    """Share of the attackers' frames that cost somebody more than a look at the sender."""
+    return outcome.heeded
