@@ -40,6 +40,8 @@ QUANTUM_S = 0.002
 REDIAL_S = 0.1
 SETTLE_S = 3.0
 """What reaches a peer that starts late is measured from so long after its start."""
+STEADY_S = 5.0
+"""Meshes that stay whole for so long have recovered."""
 _STAMP = struct.Struct(">dI")
 
 
@@ -53,6 +55,10 @@ class Size:
     """Honest messages per second, from peers in turn at random."""
     warm_s: float
     attack_s: float
+    """Messages published in it are measured."""
+    recovery_s: float = 120.0
+    """If the attackers left the meshes at some time, the attack goes on until the meshes are whole, at most for so long in
+    all: peers that refused one another for lack of room wait out a backoff of a minute."""
     drain_s: float = 6.0
     degree: int = 20
     """Honest links of an honest peer, on average; half of them it dialled."""
@@ -60,7 +66,7 @@ class Size:
 
 
 QUICK = Size(honest=40, attackers=60, rate=8.0, warm_s=10.0, attack_s=25.0)
-FULL = Size(honest=200, attackers=800, rate=8.0, warm_s=15.0, attack_s=120.0)
+FULL = Size(honest=200, attackers=800, rate=8.0, warm_s=15.0, attack_s=60.0)
 
 
 def score_params(size: Size) -> ScoreParams:
@@ -202,8 +208,22 @@ class _Trial:
                 self._look(trio.current_time())
             await trio.sleep(size.drain_s)
             outcome = self._measure(begin, over)
+            while self._mending(trio.current_time()) and trio.current_time() < begin + size.recovery_s:
+                await trio.sleep(1.0)
+                self._look(trio.current_time())
             nursery.cancel_scope.cancel()
-        return outcome
+        since, shares = self._looks.clean_since_s, self._looks.shares
+        return replace(
+            outcome,
+            mesh_share_end=shares[-1],
+            recovered_s=None if since is None else since - begin,
+            honest_score_min=self._looks.lowest,
+        )
+
+    def _mending(self, now: float) -> bool:
+        """Tell whether it is worth waiting: the defence works, but the meshes have not been whole for long."""
+        since = self._looks.clean_since_s
+        return not min(self._looks.shares) and (since is None or now < since + STEADY_S)
 
     # Who is there. --------------------------------------------------------------------------------------------
 
@@ -341,9 +361,6 @@ class _Trial:
             wanted=sum(each.wanted for each in counters),
             offered=sum(attacker.offered for attacker in self._attackers),
             mesh_share_peak=max(self._looks.shares),
-            mesh_share_end=self._looks.shares[-1],
-            recovered_s=None if self._looks.clean_since_s is None else self._looks.clean_since_s - begin,
-            honest_score_min=self._looks.lowest,
         )
 
 

@@ -72,11 +72,11 @@ class Outcome:
     offered: int
     """Ids that attackers advertised without having anything."""
     mesh_share_peak: float
-    mesh_share_end: float
+    mesh_share_end: float = 0.0
     """Places in honest meshes that attackers held, of all places."""
-    recovered_s: float | None
+    recovered_s: float | None = None
     """After the attack's begin, until no honest mesh had an attacker or too few or many members any more."""
-    honest_score_min: float
+    honest_score_min: float = 0.0
     """Lowest score that an honest peer had with an honest peer; 0 without scoring."""
 
     @property
