@@ -79,7 +79,7 @@ def row(attack: Attack, defence: str, size: Size, outcomes: Sequence[Outcome], w
         "mesh_recovered_s": None if None in recoveries else max(each for each in recoveries if each is not None),
         "mesh_share_peak": max(outcome.mesh_share_peak for outcome in outcomes),
         "mesh_share_end": max(outcome.mesh_share_end for outcome in outcomes),
-        "frames_heeded": sum(outcome.heeded for outcome in outcomes) / len(outcomes),
+        "frames_heeded": sum(outcome.waste.heeded for outcome in outcomes) / len(outcomes),
         "honest_score_min": min(outcome.honest_score_min for outcome in outcomes),
         "wall_s": wall_s,
     }

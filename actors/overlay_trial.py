@@ -21,7 +21,7 @@ from itertools import count
 import trio
 from nacl.signing import SigningKey
 
-from actors.attacks.plan import DEADLINE_S, TOPIC, VALID, Arrival, Attack, Attacker, Outcome, Seat
+from actors.attacks.plan import DEADLINE_S, TOPIC, VALID, Arrival, Attack, Attacker, Outcome, Seat, Waste
 from actors.virtual_time import run_virtual
 from net.gossip.config import GossipConfig
 from net.gossip.events import Message, MessageId, Verdict
@@ -186,6 +186,7 @@ class _Trial:
         self._seats: list[Seat] = []
         self._attackers: list[Attacker] = []
         self._looks = _Looks()
+        self._wasted: list[Waste] = []
 
     async def run(self) -> Outcome:
         """Do all of it."""
@@ -203,9 +204,11 @@ class _Trial:
             await trio.sleep_until(begin)
             if arrival is Arrival.ATTACK:
                 self._unleash(nursery)
-            while trio.current_time() < over:
-                await trio.sleep(1.0)
-                self._look(trio.current_time())
+            for until in ((begin + over) / 2, over):
+                while trio.current_time() < until:
+                    await trio.sleep(1.0)
+                    self._look(trio.current_time())
+                self._wasted.append(self._waste())
             await trio.sleep(size.drain_s)
             outcome = self._measure(begin, over)
             while self._mending(trio.current_time()) and trio.current_time() < begin + size.recovery_s:
@@ -322,6 +325,17 @@ class _Trial:
         elif looks.clean_since_s is None:
             looks.clean_since_s = now
 
+    def _waste(self) -> Waste:
+        counters = [one.overlay.router.counters for one in self._honest]
+        return Waste(
+            frames=sum(self._network.traffic(seat.transport.peer_id).frames_sent for seat in self._seats),
+            unread=sum(each.graylisted for each in counters),
+            wanted=sum(each.wanted for each in counters),
+            offered=sum(attacker.offered for attacker in self._attackers),
+            drawn=sum(attacker.drawn for attacker in self._attackers),
+            messages=sum(each.published for each in counters),
+        )
+
     def _measure(self, begin: float, over: float) -> Outcome:
         delays: list[float] = []
         pairs = messages = 0
@@ -340,9 +354,6 @@ class _Trial:
                 if message_id in one.ear.got:
                     delays.append(one.ear.got[message_id] - at)
         delays.sort()
-        traffic = self._network.traffic
-        evil = [traffic(seat.transport.peer_id) for seat in self._seats]
-        counters = [one.overlay.router.counters for one in self._honest]
         return Outcome(
             pairs=pairs,
             undelivered=pairs - len(delays),
@@ -351,15 +362,9 @@ class _Trial:
             max_s=delays[-1] if delays else math.inf,
             repeats=sum(one.ear.repeats for one in self._honest),
             messages=messages,
-            attackers=len(evil),
+            attackers=len(self._seats),
             attacker_links=sum(len(seat.targets) for seat in self._seats),
-            attacker_frames=sum(each.frames_sent for each in evil),
-            unread_frames=sum(each.graylisted for each in counters),
-            honest_frames=sum(traffic(one.overlay.peer_id).frames_sent for one in self._honest),
-            drawn_bytes=sum(each.bytes_received for each in evil),
-            spent_bytes=sum(each.bytes_sent for each in evil),
-            wanted=sum(each.wanted for each in counters),
-            offered=sum(attacker.offered for attacker in self._attackers),
+            waste=self._wasted[1].since(self._wasted[0]),
             mesh_share_peak=max(self._looks.shares),
         )
 

@@ -3,7 +3,7 @@
 Attacked: the work of keeping a mesh. Each PRUNE and GRAFT is answered with a PRUNE, and any that gets through displaces
 somebody.
 Budget: 4 times a second PRUNE and GRAFT on each of 20 links per sybil.
-Success: more than a tenth of the frames are read and answered.
+Success: in the second half of the attack, more than a tenth of the frames are read and answered.
 Not tested here: a sybil that heeds the backoff but comes back at its very end, for ever; it costs nothing worth a score.
 Source: gossipsub-v1.1.md, "Prune Backoff" and P7; go-libp2p-pubsub's GraftFloodThreshold.
 """

@@ -3,7 +3,7 @@
 Attacked: bandwidth and memory of the askers, and their patience: an id asked for is one not asked for elsewhere in some
 implementations (here everybody who advertises it is asked).
 Budget: 4 IHAVE of IDS invented ids a second on each of 20 links per sybil, well within the limits of a heartbeat.
-Success: more than a fifth of the ids advertised are asked for.
+Success: more than a fifth of the ids advertised in the second half of the attack are asked for.
 Not tested here: ids of real messages advertised ahead of time.
 Source: gossipsub-v1.1.md, "Spam Protection Measures" and P7; Kumar et al., Formal model of GossipSub (2022).
 """
@@ -12,7 +12,7 @@ from actors.attacks.intruder import Intruder
 from actors.attacks.plan import TOPIC, Attack, Layout, Outcome
 from net.gossip.wire import MESSAGE_ID_BYTES, IHave, encode_control, encode_frame
 
-IDS = 20
+IDS = 8
 
 
 class Boaster(Intruder):
@@ -30,7 +30,7 @@ class Boaster(Intruder):
 
 
 def _asked(outcome: Outcome) -> float:
-    return outcome.wanted / max(1, outcome.offered)
+    return outcome.waste.wanted / max(1, outcome.waste.offered)
 
 
 IHAVE_SPAM = Attack("ihave-spam", "> 20 % of the invented ids are asked for", Boaster, Layout(), _asked, 0.2)

@@ -14,10 +14,8 @@ from net.gossip.wire import IWant, decode, encode_control, encode_frame
 from net.peer import PeerId
 
 RETRANSMISSIONS = 3
-RECENT = 64
-"""Ids asked for at a time."""
-MESSAGE_BYTES = 350
-"""Of a frame with a message of the trial, about."""
+RECENT = 24
+"""Ids asked for at a time: those of the last three seconds."""
 
 
 class Beggar(Intruder):
@@ -33,6 +31,7 @@ class Beggar(Intruder):
         """Note ids of messages and of gossip."""
         del peer
         rpc = decode(frame)
+        self.drawn += len(rpc.publish)
         for envelope in rpc.publish:
             self._ids[bytes(envelope.message.id)] = None
         for advert in rpc.ihave:
@@ -50,7 +49,7 @@ class Beggar(Intruder):
 
 
 def _copies(outcome: Outcome) -> float:
-    return outcome.drawn_bytes / MESSAGE_BYTES / max(1, outcome.messages * outcome.attacker_links)
+    return outcome.waste.drawn / max(1, outcome.waste.messages * outcome.attacker_links)
 
 
 IWANT_SPAM = Attack(

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import Enum
 
 from net.gossip.config import GossipConfig
@@ -42,6 +42,33 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class Waste:
+    """What attackers made honest peers do, counted over some time."""
+
+    frames: int = 0
+    """Sent by attackers."""
+    unread: int = 0
+    """Of these, not read since their sender was graylisted."""
+    wanted: int = 0
+    """Ids that honest peers asked for, because of somebody's IHAVE."""
+    offered: int = 0
+    """Ids that attackers advertised without having anything."""
+    drawn: int = 0
+    """Copies of messages that attackers were given, where they count them."""
+    messages: int = 0
+    """Honest messages published meanwhile."""
+
+    def since(self, earlier: "Waste") -> "Waste":
+        """Return what came after `earlier`."""
+        return Waste(*(mine - its for mine, its in zip(astuple(self), astuple(earlier), strict=True)))
+
+    @property
+    def heeded(self) -> float:
+        """Share of the attackers' frames that somebody read."""
+        return 1 - self.unread / max(1, self.frames)
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What one trial measured. Times in seconds; pairs are (honest message, honest peer) within the attack's scope."""
 
@@ -57,20 +84,8 @@ class Outcome:
     """Honest messages published while measured."""
     attackers: int
     attacker_links: int
-    attacker_frames: int
-    """Sent by attackers to honest peers."""
-    unread_frames: int
-    """Of these, not read since their sender was graylisted."""
-    honest_frames: int
-    """Sent by honest peers, to whomever."""
-    drawn_bytes: int
-    """Received by attackers."""
-    spent_bytes: int
-    """Sent by attackers."""
-    wanted: int
-    """Ids that honest peers asked for, because of somebody's IHAVE."""
-    offered: int
-    """Ids that attackers advertised without having anything."""
+    waste: "Waste"
+    """In the second half of the attack: a defence may take its time to react."""
     mesh_share_peak: float
     mesh_share_end: float = 0.0
     """Places in honest meshes that attackers held, of all places."""
@@ -83,11 +98,6 @@ class Outcome:
     def harmed(self) -> float:
         """Share of pairs lost or late."""
         return (self.undelivered + self.late) / max(1, self.pairs)
-
-    @property
-    def heeded(self) -> float:
-        """Share of the attackers' frames that somebody read."""
-        return 1 - self.unread_frames / max(1, self.attacker_frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +115,10 @@ class Seat:
 
 
 class Attacker:
-    """Runs until cancelled. A frame's ids that were advertised in vain are counted in `offered`."""
+    """Runs until cancelled; counts for the record what it offered and drew, as in `Waste`."""
 
     offered = 0
+    drawn = 0
 
     async def run(self) -> None:
         """Attack."""
@@ -137,4 +148,4 @@ def harmed(outcome: Outcome) -> float:
 
 def heeded(outcome: Outcome) -> float:
     """Share of the attackers' frames that cost somebody more than a look at the sender."""
-    return outcome.heeded
+    return outcome.waste.heeded

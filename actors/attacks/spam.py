@@ -3,7 +3,7 @@
 Attacked: the honest peers' CPU, which must check each before it can refuse it. Half of the messages have a bad signature,
 half a good one over data that the topic's judge rejects, so that it takes both checks to find out.
 Budget: 4 messages a second on each of 20 links per sybil.
-Success: more than a tenth of the frames are read, so that they cost a check each. Nothing invalid may be delivered.
+Success: in the second half of the attack, more than a tenth of the frames are read, so that they cost a check each. Nothing invalid may be delivered.
 Not tested here: CPU seconds, which virtual time makes free; a flood that fills the links themselves.
 Source: gossipsub-v1.1.md, P4; Vyzovitis et al. (2020), "Spam".
 """
