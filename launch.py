@@ -18,6 +18,7 @@ from actors import parameters
 if TYPE_CHECKING:
     import trio
 
+    from actors.processes import Processes
     from actors.run import RunPlan
     from actors.scenario import Scenario
     from actors.swarm import Swarm
@@ -28,8 +29,10 @@ VIOLATION, USAGE, FAILURE = 1, 2, 3
 INTERRUPTED = 130
 """As shells count it: nothing was done. Who interrupts a run gets its report, and the exit code that it says."""
 USER_ERRORS = {"ScenarioError", "KeyFileError"}
-FAILURES = {"JoinError", "StoreError", "WebError", "GenesisError", "CannotStartError", "OSError"}
+FAILURES = {"JoinError", "StoreError", "WebError", "GenesisError", "CannotStartError", "ProcessError", "OSError"}
 WEB_DEFAULT = "127.0.0.1:8000"
+WEB = parameters.endpoint(WEB_DEFAULT)
+JOIN = "join     python launch.py node --role miner --data DIR --bootstrap {}"
 
 
 class Parsed(click.ParamType[Any]):
@@ -91,6 +94,7 @@ def main() -> None:
     help="Where others can join; the second actor to listen takes the next port.  [default: /ip4/127.0.0.1/tcp/0]",
 )
 @click.option("--data", type=FOLDER, help="Keep ledgers here, and go on from there next time.  [default: in memory]")
+@click.option("--processes", type=click.IntRange(1, 64), default=1, help="Split the population over P processes.")
 @REPORTS
 @REPORT
 @JOURNAL
@@ -108,6 +112,7 @@ def swarm(
     no_web: bool,
     listen: tuple[str, ...],
     data: Path | None,
+    processes: int,
     reports: Path | None,
     report_path: Path | None,
     journal: Path | None,
@@ -135,8 +140,37 @@ def swarm(
             doors=run.doors(listen),
             **_voice(terminal),
         )
-        serve = None if no_web else _web(web, terminal, data)
+        if processes > 1:
+            pages = None if no_web else web or WEB
+            how = _processes(processes, reports, terminal, pages, elsewhere=web is None)
+            _run(plan, None, terminal, report_path, as_json=as_json, processes=how)
+            return
+        serve = None if no_web else _web(web or WEB, _announcing(terminal), data, elsewhere=web is None)
         _run(plan, serve, terminal, report_path, as_json=as_json)
+
+
+@main.command(hidden=True)
+def process() -> None:
+    """One of the processes of `swarm --processes`: takes its part in from its parent on stdin."""
+    import trio
+
+    from actors.process_child import run_child
+    from actors.process_messages import Assignment, Pipe
+
+    def pages(assignment: Assignment, announce: Callable[[str], None]) -> Callable[..., Any] | None:
+        if assignment.web is None:
+            return None
+        data = Path(assignment.data, f"process-{assignment.index + 1}") if assignment.data else None
+        return _web(assignment.web, announce, data, elsewhere=assignment.web_elsewhere)
+
+    async def run() -> bool:
+        # What else writes to stdout must not end up between messages.
+        answers = os.dup(1)
+        os.dup2(2, 1)
+        async with trio.lowlevel.FdStream(os.dup(0)) as receive, trio.lowlevel.FdStream(answers) as send:
+            return await run_child(Pipe(receive, send), pages)
+
+    sys.exit(0 if trio.run(run) else FAILURE)
 
 
 @main.command()
@@ -251,7 +285,8 @@ def node(
             join=joining,
             **_voice(terminal),
         )
-        _run(plan, _web(web, terminal, data) if web else None, terminal, report_path, as_json=as_json)
+        serve = _web(web, _announcing(terminal), data, elsewhere=False) if web else None
+        _run(plan, serve, terminal, report_path, as_json=as_json)
 
 
 @main.command()
@@ -361,7 +396,7 @@ def _voice(terminal: "Terminal | None") -> dict[str, Any]:
 
     def start(swarm: "Swarm") -> None:
         for door in doors(swarm)[:1]:
-            terminal.say(f"join     python launch.py node --role miner --data DIR --bootstrap {door}")
+            terminal.say(JOIN.format(door))
 
     return {
         "on_start": start,
@@ -377,6 +412,7 @@ def _run(
     report_path: Path | None,
     *,
     as_json: bool,
+    processes: "Processes | None" = None,
 ) -> None:
     """Run a plan, write and print its report, and end the process as its outcome says."""
     import json
@@ -386,7 +422,12 @@ def _run(
 
     if terminal:
         terminal.introduce(plan)
-    report = run_plan(plan, serve)
+    if processes is None:
+        report = run_plan(plan, serve)
+    else:
+        from actors.processes import run_processes
+
+        report = run_processes(plan, processes)
     if plan.reports is not None:
         report["refused_rows"] = [{"line": row.line, "reason": row.reason} for row in plan.reports.refused]
     if as_json:
@@ -401,8 +442,31 @@ def _run(
         sys.exit(FAILURE)
 
 
-def _web(endpoint: tuple[str, int] | None, terminal: "Terminal | None", data: Path | None) -> Callable[..., Any]:
-    """What serves the web pages beside a run. A port that was not asked for may be another one if it is taken.
+def _announcing(terminal: "Terminal | None") -> Callable[[str], None]:
+    return lambda url: terminal.say(f"web      {url}") if terminal else None
+
+
+def _processes(
+    count: int, reports: Path | None, terminal: "Terminal | None", web: tuple[str, int] | None, *, elsewhere: bool
+) -> "Processes":
+    """How a population is split over processes of this program, and what is told of it."""
+    from actors.processes import Processes
+
+    voice: dict[str, Any] = {}
+    if terminal is not None:
+        voice = {
+            "on_page": lambda name, url: terminal.say(f"web      {url}  ({name})"),
+            "on_open": lambda door: terminal.say(JOIN.format(door)),
+            "on_standing": terminal.show,
+        }
+    command = [sys.executable, str(Path(__file__).resolve()), "process"]
+    return Processes(count, command, reports=reports, web=web, web_elsewhere=elsewhere, **voice)
+
+
+def _web(
+    endpoint: tuple[str, int], announce: Callable[[str], None], data: Path | None, *, elsewhere: bool
+) -> Callable[..., Any]:
+    """What serves the web pages beside a run, and announces their URL; `elsewhere`: on a free port if need be.
 
     Sessions of browsers outlive a restart with the same `data` directory.
     """
@@ -417,7 +481,7 @@ def _web(endpoint: tuple[str, int] | None, terminal: "Terminal | None", data: Pa
         from web.serve import WebError
         from web.serve import serve as serve_app
 
-        host, port = endpoint or parameters.endpoint(WEB_DEFAULT)
+        host, port = endpoint
         app = create_app(SwarmControl(swarm), secret=session_secret(data), allowed_hosts=hosts_of(host))
         announced = False
         try:
@@ -425,11 +489,10 @@ def _web(endpoint: tuple[str, int] | None, terminal: "Terminal | None", data: Pa
                 try:
                     url = await nursery.start(serve_app, app, host, port)
                 except WebError:
-                    if endpoint is not None:
+                    if not elsewhere:
                         raise
                     url = await nursery.start(serve_app, app, host, 0)
-                if terminal:
-                    terminal.say(f"web      {url}")
+                announce(url)
                 announced = True
                 task_status.started()
         except Exception as error:

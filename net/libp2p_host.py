@@ -90,6 +90,7 @@ class Libp2pTransport:
     `secret_seed` is the 32-byte Ed25519 seed; the peer id is the one `PeerId.from_public_key` gives for it, and only
     peers with Ed25519 ids are let in. `ports` are to be preferred, in the order of `listen`, where that says port 0: a
     peer that restarts is found where it was. `counts` says how often what happened, including drops and refusals.
+    One that listens nowhere can dial.
     """
 
     def __init__(
@@ -148,8 +149,10 @@ class Libp2pTransport:
             self._identity = self._identify()
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                nursery.start_soon(partial(trio.serve_listeners, self._inbound, listeners, handler_nursery=nursery))
+                if listeners:
+                    nursery.start_soon(partial(trio.serve_listeners, self._inbound, listeners, handler_nursery=nursery))
                 task_status.started()
+                await trio.sleep_forever()
         finally:
             self._nursery = None
             for listener in listeners:
