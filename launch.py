@@ -32,7 +32,6 @@ USER_ERRORS = {"ScenarioError", "KeyFileError"}
 FAILURES = {"JoinError", "StoreError", "WebError", "GenesisError", "CannotStartError", "ProcessError", "OSError"}
 WEB_DEFAULT = "127.0.0.1:8000"
 WEB = parameters.endpoint(WEB_DEFAULT)
-JOIN = "join     python launch.py node --role miner --data DIR --bootstrap {}"
 
 
 class Parsed(click.ParamType[Any]):
@@ -125,6 +124,7 @@ def swarm(
     SCENARIO is a TOML file; without one, a small seeded city. Ends after --for, or with Ctrl-C.
     """
     from actors import run
+    from actors.terminal import voice
 
     chosen = [f"ledger.kind={ledger!r}"] * bool(ledger) + [f"network.kind={network!r}"] * bool(network)
     with _errors():
@@ -138,7 +138,7 @@ def swarm(
             data=data,
             journal=journal,
             doors=run.doors(listen),
-            **_voice(terminal),
+            **voice(terminal),
         )
         if processes > 1:
             pages = None if no_web else web or WEB
@@ -152,10 +152,8 @@ def swarm(
 @main.command(hidden=True)
 def process() -> None:
     """One of the processes of `swarm --processes`: takes its part in from its parent on stdin."""
-    import trio
-
-    from actors.process_child import run_child
-    from actors.process_messages import Assignment, Pipe
+    from actors.process_child import serve_parent
+    from actors.process_messages import Assignment
 
     def pages(assignment: Assignment, announce: Callable[[str], None]) -> Callable[..., Any] | None:
         if assignment.web is None:
@@ -163,14 +161,7 @@ def process() -> None:
         data = Path(assignment.data, f"process-{assignment.index + 1}") if assignment.data else None
         return _web(assignment.web, announce, data, elsewhere=assignment.web_elsewhere)
 
-    async def run() -> bool:
-        # What else writes to stdout must not end up between messages.
-        answers = os.dup(1)
-        os.dup2(2, 1)
-        async with trio.lowlevel.FdStream(os.dup(0)) as receive, trio.lowlevel.FdStream(answers) as send:
-            return await run_child(Pipe(receive, send), pages)
-
-    sys.exit(0 if trio.run(run) else FAILURE)
+    sys.exit(0 if serve_parent(pages) else FAILURE)
 
 
 @main.command()
@@ -203,6 +194,7 @@ def simulate(
     Two runs of one seed have the same journal, byte for byte. --for is virtual time (default 10m).
     """
     from actors import run
+    from actors.terminal import voice
 
     with _errors():
         config, file = _configure(scenario, list(overrides), seed, actors, reports)
@@ -214,7 +206,7 @@ def simulate(
             reports=file,
             journal=journal,
             progress_s=10.0,
-            **_voice(terminal),
+            **voice(terminal),
         )
         _run(plan, None, terminal, report_path, as_json=as_json)
 
@@ -264,6 +256,7 @@ def node(
     from actors import join, run
     from actors.scenario import load
     from actors.sensing.mobility import Point
+    from actors.terminal import voice
 
     with _errors():
         config = load(scenario, overrides)
@@ -283,7 +276,7 @@ def node(
             journal=journal,
             doors=run.doors(listen),
             join=joining,
-            **_voice(terminal),
+            **voice(terminal),
         )
         serve = _web(web, _announcing(terminal), data, elsewhere=False) if web else None
         _run(plan, serve, terminal, report_path, as_json=as_json)
@@ -387,24 +380,6 @@ def _terminal(*, as_json: bool, quiet: bool) -> "Terminal | None":
     return None if out is None else Terminal(out)  # None: the stream is closed
 
 
-def _voice(terminal: "Terminal | None") -> dict[str, Any]:
-    """What a plan does to tell of its progress."""
-    from actors.terminal import doors
-
-    if terminal is None:
-        return {}
-
-    def start(swarm: "Swarm") -> None:
-        for door in doors(swarm)[:1]:
-            terminal.say(JOIN.format(door))
-
-    return {
-        "on_start": start,
-        "on_progress": terminal.progress,
-        "on_error": lambda text: terminal.say(f"error    {text}"),
-    }
-
-
 def _run(
     plan: "RunPlan",
     serve: Callable[..., Any] | None,
@@ -451,16 +426,10 @@ def _processes(
 ) -> "Processes":
     """How a population is split over processes of this program, and what is told of it."""
     from actors.processes import Processes
+    from actors.terminal import parents_voice
 
-    voice: dict[str, Any] = {}
-    if terminal is not None:
-        voice = {
-            "on_page": lambda name, url: terminal.say(f"web      {url}  ({name})"),
-            "on_open": lambda door: terminal.say(JOIN.format(door)),
-            "on_standing": terminal.show,
-        }
     command = [sys.executable, str(Path(__file__).resolve()), "process"]
-    return Processes(count, command, reports=reports, web=web, web_elsewhere=elsewhere, **voice)
+    return Processes(count, command, reports=reports, web=web, web_elsewhere=elsewhere, **parents_voice(terminal))
 
 
 def _web(

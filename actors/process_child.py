@@ -1,5 +1,6 @@
 """One of several processes that run a population: does what its parent tells it, and tells it what came of it."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -39,6 +40,18 @@ MakePages = Callable[[Assignment, Callable[[str], None]], Serve | None]
 """What serves an assignment's web pages, and tells the URL; None for none."""
 
 
+def serve_parent(pages: MakePages) -> bool:
+    """Be one of several processes: `run_child` over stdin and stdout, in an event loop of its own."""
+    return trio.run(_over_stdio, pages)
+
+
+async def _over_stdio(pages: MakePages) -> bool:
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what else writes to stdout must not end up between messages
+    async with trio.lowlevel.FdStream(os.dup(0)) as receive, trio.lowlevel.FdStream(answers) as send:
+        return await run_child(Pipe(receive, send), pages)
+
+
 async def run_child(pipe: Pipe, pages: MakePages) -> bool:
     """Take an assignment from the pipe, run it, and tell what came of it. Whether all went well.
 
@@ -52,7 +65,7 @@ async def run_child(pipe: Pipe, pages: MakePages) -> bool:
             msg = f"the first message is to be an Assignment, not {type(assignment).__name__}"
             raise PipeError(msg)
         child = _Child(pipe, assignment, pages)
-        await pipe.send(await run(child.plan(), child.serve))
+        await child.tell(await run(child.plan(), child.serve))
     except Exception as error:
         cause: BaseException = error
         while isinstance(cause, BaseExceptionGroup):
@@ -74,6 +87,7 @@ class _Child:
         self._serve_pages = pages(assignment, self._note_page)
         self._swarm: Swarm | None = None
         self._errors_told = 0
+        self._told = False
         self._up = trio.Event()
         self._acquainted = trio.Event()
         self._others: Sequence[Known] = ()
@@ -136,7 +150,13 @@ class _Child:
             swarm.world.addresses.told(peer, [Address(address) for address in known.addresses])
         swarm.meet(others)
 
-    async def _obey(self) -> None:
+    async def tell(self, outcome: Outcome) -> None:
+        """Tell what came of it, once."""
+        if not self._told:
+            self._told = True
+            await self._pipe.send(outcome)
+
+    async def _obey(self, sum_up: Callable[[], Outcome]) -> None:
         """Do what the parent says until it says to stop, or is gone."""
         while True:
             match await self._pipe.receive(TO_PROCESS):
@@ -147,6 +167,8 @@ class _Child:
                     if self._swarm is not None:
                         self._swarm.pages = pages
                 case Stop() | None:
+                    # Now: hundreds of actors take seconds to end.
+                    await self.tell(sum_up())
                     return
                 case other:
                     msg = f"unexpected in a run: {type(other).__name__}"
@@ -161,6 +183,7 @@ def _outside(addresses: Sequence[Address]) -> Sequence[Address]:
 
 
 def _sum_up(swarm: Swarm, *, rows_refused: int, wall_s: float, cpu_s: float) -> Outcome:
+    swarm.world.journal.flush()  # we may be killed while the actors end
     tally = swarm.tally
     return Outcome(
         report=report(swarm, rows_refused=rows_refused, wall_s=wall_s, cpu_s=cpu_s),

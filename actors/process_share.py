@@ -7,6 +7,7 @@ each process still gets its share of them.
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from actors.population import LEDGER_ROLES, ROLES, Member
 from actors.scenario import ScenarioError
@@ -28,8 +29,8 @@ class Share:
     processes: int
     acquaint: Callable[[Swarm], Awaitable[None]]
     """Called when our ledger nodes are up; returns when those of the other processes have been made known."""
-    until: Callable[[], Awaitable[None]]
-    """Returns when the run is to end."""
+    until: Callable[[Callable[[], Any]], Awaitable[None]]
+    """Returns when the run is to end; is given what makes the report, to be called before."""
 
 
 def deal(members: Sequence[Member], processes: int) -> tuple[tuple[Member, ...], ...]:

@@ -51,7 +51,7 @@ START_TIMEOUT_S = 180.0
 TELL_TIMEOUT_S = 5.0
 """For a process to take a message; one that does not is stuck."""
 END_S = 2.0
-"""For the processes to tell what came of it; then they are killed."""
+"""For the processes to tell what came of it, and in that time to end; then they are killed."""
 MAX_ERRORS = 100
 
 
@@ -99,6 +99,7 @@ class _Process:
     outcome: Outcome | None = None
     failure: Failed | None = None
     gone: bool = False
+    killed: bool = False
     errors: list[str] = field(default_factory=list)
 
     @property
@@ -227,7 +228,10 @@ class _Parent:
                 await self._changed.wait()
 
     async def stop(self) -> None:
-        """Have all processes tell what came of it and end, in `END_S` seconds."""
+        """Have all processes tell what came of it and end, in `END_S` seconds.
+
+        One that told, and still ends its actors then, is killed as well: whatever its stores have is whole.
+        """
         self._stopping = True
         with trio.move_on_after(END_S):
             async with trio.open_nursery() as nursery:
@@ -240,17 +244,14 @@ class _Parent:
     async def close(self) -> None:
         """Kill what still runs, and wait until nothing does."""
         for each in self._processes:
-            if each.process.poll() is None and not each.gone:
-                self._note(f"{each.name} did not end in {END_S:g} s, and was killed")
-            if each.process.poll() is None and each.outcome is None:
+            if each.process.poll() is None:
+                if each.outcome is None:
+                    self._note(f"{each.name} did not end in {END_S:g} s, and was killed")
+                    each.killed = True
                 each.process.kill()
         with trio.CancelScope(shield=True):
             for each in self._processes:
-                with trio.move_on_after(END_S) as scope:
-                    await each.process.wait()
-                if scope.cancelled_caught:
-                    each.process.kill()
-                    await each.process.wait()
+                await each.process.wait()
                 await each.pipe.aclose()
 
     async def _listen(self, each: _Process) -> None:
@@ -274,6 +275,7 @@ class _Parent:
                 self._changed.set()
         except PipeError as error:
             self._note(f"{each.name}: {error}")
+            each.killed = True
             each.process.kill()
         with trio.move_on_after(TELL_TIMEOUT_S) as scope:
             await each.process.wait()
@@ -282,11 +284,11 @@ class _Parent:
             await each.process.wait()
         each.gone = True
         if each.outcome is None:
-            for error in each.errors:
-                self._note(f"{each.name}: {error}", told=True)
+            for told in each.errors:
+                self._note(f"{each.name}: {told}", told=True)
         if each.failure is not None:
             self._note(f"{each.name}: {each.failure.text or each.failure.kind}")
-        elif each.outcome is None:
+        elif each.outcome is None and not each.killed:
             self._note(f"{each.name} ended {_how(each.process.returncode)}")
         elif not self._stopping:
             self._note(f"{each.name} ended before the run did")
@@ -311,6 +313,7 @@ class _Parent:
             await each.pipe.send(message)
         if scope.cancelled_caught:
             self._note(f"{each.name} took no message for {TELL_TIMEOUT_S:.0f} s, and was killed")
+            each.killed = True
             each.process.kill()
 
     def _others(self, each: _Process) -> Sequence[_Process]:

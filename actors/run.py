@@ -176,12 +176,17 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
             known=[peer for peer in world.addresses.others() if peer.public_key not in world.names],
             acquaint=share.acquaint if share else None,
         )
+
+        def sum_up() -> Any:
+            rows_refused = len(plan.reports.refused) if plan.reports else 0
+            return plan.sum_up(swarm, rows_refused=rows_refused, wall_s=watch.wall_s, cpu_s=watch.cpu_s)
+
         try:
             with trio.move_on_after(seconds):
                 async with trio.open_nursery() as nursery:
                     await nursery.start(stop_on_signal, nursery.cancel_scope)
                     if share is not None:
-                        nursery.start_soon(_stop_when_told, share, nursery.cancel_scope)
+                        nursery.start_soon(_stop_when_told, share, sum_up, nursery.cancel_scope)
                         nursery.start_soon(_note_elsewhere, world, elsewhere)
                     if serve is not None:
                         await nursery.start(serve, swarm)
@@ -195,12 +200,7 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
                         await trio.sleep(plan.progress_s)
                         journal.flush()
                         plan.on_progress(swarm)
-            return plan.sum_up(
-                swarm,
-                rows_refused=len(plan.reports.refused) if plan.reports else 0,
-                wall_s=watch.wall_s,
-                cpu_s=watch.cpu_s,
-            )
+            return sum_up()
         finally:
             swarm.close()
 
@@ -216,8 +216,8 @@ async def stop_on_signal(
             return
 
 
-async def _stop_when_told(share: Share, scope: trio.CancelScope) -> None:
-    await share.until()
+async def _stop_when_told(share: Share, sum_up: Callable[[], Any], scope: trio.CancelScope) -> None:
+    await share.until(sum_up)
     scope.cancel()
 
 

@@ -12,6 +12,7 @@ from actors.views import shown_status
 
 QUIET_EVERY_S = 10
 MAX_ROWS_LISTED = 20
+JOIN = "join     python launch.py node --role miner --data DIR --bootstrap {}"
 
 
 class Terminal:
@@ -99,6 +100,33 @@ class Terminal:
         if self._shown:
             self._out.write("\r" + " " * len(self._shown) + "\r")
             self._shown = ""
+
+
+def voice(terminal: Terminal | None) -> dict[str, Any]:
+    """What a `RunPlan` does to tell of its progress."""
+    if terminal is None:
+        return {}
+
+    def start(swarm: Swarm) -> None:
+        for door in doors(swarm)[:1]:
+            terminal.say(JOIN.format(door))
+
+    return {
+        "on_start": start,
+        "on_progress": terminal.progress,
+        "on_error": lambda text: terminal.say(f"error    {text}"),
+    }
+
+
+def parents_voice(terminal: Terminal | None) -> dict[str, Any]:
+    """What `actors.processes.Processes` do to tell of theirs."""
+    if terminal is None:
+        return {}
+    return {
+        "on_page": lambda name, url: terminal.say(f"web      {url}  ({name})"),
+        "on_open": lambda door: terminal.say(JOIN.format(door)),
+        "on_standing": terminal.show,
+    }
 
 
 def doors(swarm: Swarm) -> list[str]:
