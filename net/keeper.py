@@ -49,6 +49,7 @@ class ConnectionKeeper:
         self._outbound: dict[PeerId, None] = {}
         self._dialling: dict[PeerId, None] = {}
         self._changed = trio.Event()
+        overlay.suggest_to(self.add)
 
     @property
     def known(self) -> Sequence[PeerId]:

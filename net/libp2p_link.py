@@ -36,7 +36,9 @@ from net.transport import (
     TransportEvent,
 )
 
-GOSSIP_PROTOCOLS = ("/meshsub/1.1.0", "/meshsub/1.0.0")
+GOSSIP_VERSIONS = {"/meshsub/1.2.0": (1, 2), "/meshsub/1.1.0": (1, 1), "/meshsub/1.0.0": (1, 0)}
+GOSSIP_PROTOCOLS = tuple(GOSSIP_VERSIONS)
+"""What we speak, the best first."""
 IDENTIFY_PROTOCOL = "/ipfs/id/1.0.0"
 PING_PROTOCOL = "/ipfs/ping/1.0.0"
 STANDARD_PREFIXES = ("/ipfs/", "/libp2p/", "/meshsub/", "/floodsub/", "/multistream/")
@@ -120,10 +122,10 @@ class Link:
                     nursery.start_soon(self._multiplex)
                     await self._mux.event_started.wait()
                     nursery.start_soon(self._accept, nursery)
-                    stream = await self._open_gossip()
+                    stream, version = await self._open_gossip()
                     self.is_up = True
                     self.up.set()
-                    await self._post(LinkUp(self.peer, self.outbound))
+                    await self._post(LinkUp(self.peer, self.outbound, version))
                     self._announced.set()
                     await self._send_frames(stream)
         except* LinkBrokenError as broken:
@@ -216,12 +218,13 @@ class Link:
         with libp2p_errors("opening a stream"):
             return Substream(await self._mux.open_stream())
 
-    async def _open_gossip(self) -> Substream:
+    async def _open_gossip(self) -> tuple[Substream, tuple[int, int]]:
         with trio.move_on_after(OPENING_TIMEOUT):
             stream = await self._open_stream()
-            if await propose(stream, GOSSIP_PROTOCOLS) is None:
+            protocol = await propose(stream, GOSSIP_PROTOCOLS)
+            if protocol is None:
                 raise LinkBrokenError("the peer does not speak GossipSub")
-            return stream
+            return stream, GOSSIP_VERSIONS[protocol]
         raise LinkBrokenError(f"the peer did not take our gossip stream within {OPENING_TIMEOUT:.0f} s")
 
     async def _send_frames(self, stream: Substream) -> None:

@@ -15,9 +15,21 @@ from typing import Protocol, TypeVarTuple
 import trio
 
 from net.gossip.config import GossipConfig
-from net.gossip.events import Deliver, Disconnect, Effect, Message, MessageId, Penalise, Send, Validate, Verdict
+from net.gossip.events import (
+    Deliver,
+    Disconnect,
+    Effect,
+    Message,
+    MessageId,
+    Penalise,
+    Send,
+    Suggest,
+    Validate,
+    Verdict,
+)
+from net.gossip.records import MAX_ADDRESSES
 from net.gossip.router import GossipRouter
-from net.gossip.score import Score
+from net.gossip.score_book import Score
 from net.peer import Address, PeerId
 from net.requests import Handler, RequestDesk
 from net.signing import Sign, Verify
@@ -103,8 +115,9 @@ class Overlay:
 
     `clock` gives seconds and never goes back; None stands for trio's clock, which only does within one process: message
     ids come from it, and a peer that restarts with an earlier one is not heard until the others forgot its old ids.
-    `sign` and `verify` are Ed25519 for the transport's peer id. `score` is the router's view of its peers. The overlay is
-    used once: after `run` has ended, so have all subscriptions.
+    `sign` and `verify` are Ed25519 for the transport's peer id. `score` is the router's view of its peers: a `ScoreBook`
+    of this overlay alone, or None to think nothing of anybody. The overlay is used once: after `run` has ended, so have
+    all subscriptions.
     """
 
     def __init__(
@@ -132,6 +145,7 @@ class Overlay:
         self._backlogs: dict[PeerId, deque[bytes]] = {}
         self._unjudged: list[Message] = []  # of this turn
         self._desk = RequestDesk(self._report)
+        self._suggest: Callable[[PeerId, Sequence[Address]], None] | None = None
         self._wake_at = float("inf")
         self._alarm = trio.Event()
         self.drops = OverlayDrops()
@@ -160,6 +174,23 @@ class Overlay:
         """Peers with a link that is up, sorted."""
         return self._transport.peers()
 
+    def scores(self) -> dict[PeerId, float]:
+        """The scores of all peers with a link, by peer, sorted; 0 is neutral, below 0 not trusted."""
+        now = self._clock()
+        return {peer: self._router.score(peer, now) for peer in self._router.peers}
+
+    def rescore(self) -> None:
+        """Say that the application's opinion, which the score asks for, has changed."""
+        self._router.rescore(self._clock())
+        self._rearm()
+
+    def suggest_to(self, suggest: Callable[[PeerId, Sequence[Address]], None]) -> None:
+        """Have peers that trusted peers name to us (peer exchange) told to `suggest`, a `ConnectionKeeper`'s `add`, say.
+
+        It must be quick and bounded; one at a time, the last one given holds.
+        """
+        self._suggest = suggest
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run the transport and the router until cancelled; once (else RuntimeError).
 
@@ -173,6 +204,7 @@ class Overlay:
                 self._nursery = nursery
                 try:
                     await nursery.start(self._transport.run)
+                    self._announce()
                     nursery.start_soon(self._keep_time)
                     task_status.started()
                     await self._pump()
@@ -186,6 +218,15 @@ class Overlay:
                     subscriber.close()
             for watcher in self._watchers:
                 watcher.close()
+
+    def _announce(self) -> None:
+        """Let our neighbours know where we listen, so that they can name us to others."""
+        addresses, now = self._transport.addresses[:MAX_ADDRESSES], self._clock()
+        if addresses:
+            try:
+                self._apply(self._router.announce(addresses, now), now)
+            except ValueError as error:
+                self._report("addresses", error)  # we can do without, since nobody needs to name us
 
     def _check_open(self) -> None:
         if self._started and self._nursery is None:
@@ -328,7 +369,7 @@ class Overlay:
                 if len(self._unjudged) >= UNJUDGED:
                     self._judge_new(now)
         elif isinstance(event, LinkUp):
-            self._apply(self._router.link_up(event.peer, now, outbound=event.outbound), now)
+            self._apply(self._router.link_up(event.peer, now, outbound=event.outbound, version=event.version), now)
             self._tell_watchers(event)
         elif isinstance(event, LinkDown):
             if backlog := self._backlogs.pop(event.peer, None):
@@ -355,6 +396,8 @@ class Overlay:
                     self._observer.penalised(effect.peer, effect.reason, now)
             elif isinstance(effect, Disconnect):
                 self._disconnect(effect.peer, effect.reason, now)
+            elif isinstance(effect, Suggest) and self._suggest is not None:
+                self._suggest(effect.peer, effect.addresses)
 
     def _send(self, effect: Send, now: float) -> None:
         peer = effect.peer

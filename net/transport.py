@@ -5,7 +5,7 @@ looks into frames. Implementations: `net.memory.MemoryTransport`, `net.libp2p_ho
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
@@ -47,6 +47,8 @@ class LinkUp:
 
     peer: PeerId
     outbound: bool
+    version: tuple[int, int] = field(default=(1, 2), compare=False)
+    """Of GossipSub, that both speak; (1, 2) among our own. How a link is spoken on, not which it is: not compared."""
 
 
 @dataclass(frozen=True, slots=True)

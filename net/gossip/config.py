@@ -1,6 +1,6 @@
 """The parameters of a router.
 
-A default's precedent is in brackets: v1.0 and v1.1 are libp2p's gossipsub specs, go is go-libp2p-pubsub.
+A default's precedent is in brackets: v1.0, v1.1 and v1.2 are libp2p's gossipsub specs, go is go-libp2p-pubsub.
 """
 
 from dataclasses import dataclass
@@ -43,6 +43,23 @@ class GossipConfig:
     """The longest backoff that a peer can impose with a PRUNE; what exceeds it is cut."""
     iwant_followup_s: float = 3.0
     """A peer that advertised a message has so long to send it after IWANT (go)."""
+    graft_flood_s: float = 10.0
+    """A GRAFT so soon after a PRUNE counts twice (go)."""
+    opportunistic_graft_beats: int = 60
+    """Heartbeats between two looks at the median score (v1.1, go)."""
+    opportunistic_graft_margin: float = 1.0
+    """How much better than the median they must be: about one delivery, lest time in other meshes alone (P1) stir a
+    network at rest (v1.1: 0)."""
+    opportunistic_graft_peers: int = 2
+    """Peers grafted then, at most (v1.1)."""
+    offer_px: bool = False
+    """Name other peers when pruning; for bootstrap peers and others that are trusted to (go: off too)."""
+    px_peers: int = 16
+    """Peers that a PRUNE names, and that are taken from one, at most (go; more than `d_hi`, v1.1)."""
+    idontwant_bytes: int = 1024
+    """Members are told not to send a message that we have and whose data is at least so long (v1.2; go)."""
+    idontwant_beats: int = 3
+    """Heartbeats for which we heed an IDONTWANT (go)."""
     flood_publish: bool = True
     """Send own messages to all peers of the topic, not just to the mesh (v1.1, against eclipse attacks)."""
 
@@ -74,6 +91,8 @@ class GossipConfig:
     """Ids sent in one IHAVE, and ids asked for per peer and heartbeat (go)."""
     max_iwant_length: int = 5000
     """Ids answered per peer and heartbeat, so that small requests cannot cause unbounded work."""
+    max_idontwant_length: int = 512
+    """Ids of IDONTWANT heeded per peer and heartbeat (go: 1,000 frames of 10); further ones are ignored."""
     max_promises: int = 4096
     """Answers to IWANT awaited at the same time; further ones are not watched."""
     iwant_retransmissions: int = 3
@@ -85,6 +104,11 @@ class GossipConfig:
     """Below this score, a peer gets none of our own messages by flood publishing (v1.1; Lotus)."""
     graylist_threshold: float = -2500.0
     """Below this score, a peer's frames are ignored (v1.1; Lotus)."""
+    accept_px_threshold: float = 1000.0
+    """From this score on, the peers that a peer names in a PRUNE are suggested for dialling; only the application can
+    give so much, as to bootstrap peers (v1.1; Lotus)."""
+    opportunistic_graft_threshold: float = 3.5
+    """With a median score of a mesh below it, peers above the median are grafted; 0 switches that off (v1.1; Lotus)."""
 
     def __post_init__(self) -> None:
         rules = (
@@ -99,6 +123,15 @@ class GossipConfig:
                 self.graylist_threshold <= self.publish_threshold <= self.gossip_threshold <= 0,
                 "graylist_threshold <= publish_threshold <= gossip_threshold <= 0",
             ),
+            (self.accept_px_threshold >= 0, "accept_px_threshold >= 0"),
+            (self.opportunistic_graft_threshold >= 0, "opportunistic_graft_threshold >= 0"),
+            (self.opportunistic_graft_beats > 0, "opportunistic_graft_beats > 0"),
+            (
+                self.opportunistic_graft_peers >= 0 and self.opportunistic_graft_margin >= 0,
+                "opportunistic_graft_peers >= 0 and opportunistic_graft_margin >= 0",
+            ),
+            (0 <= self.px_peers <= 64, "0 <= px_peers <= 64"),
+            (self.idontwant_beats > 0 and self.max_idontwant_length >= 0, "IDONTWANT limits are not negative"),
         )
         for holds, rule in rules:
             if not holds:

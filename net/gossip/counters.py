@@ -31,3 +31,5 @@ class Counters:
     """Ids sent in IHAVE."""
     wanted: int = 0
     """Ids sent in IWANT."""
+    declined: int = 0
+    """Ids sent in IDONTWANT, once per peer."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import NewType
 
-from net.peer import PeerId
+from net.peer import Address, PeerId
 
 MessageId = NewType("MessageId", bytes)
 """Sender's peer id followed by its 8-byte sequence number (libp2p's default for signed messages)."""
@@ -34,6 +34,10 @@ class Fault(StrEnum):
     """The topic's judge said REJECT."""
     TOO_MANY_TOPICS = "too many topics"
     GRAFT_IN_BACKOFF = "graft during backoff"
+    GRAFT_FLOOD = "graft right after a prune"
+    """On top of the former, within `GossipConfig.graft_flood_s`."""
+    BAD_RECORD = "bad peer record"
+    """It passed on a peer record that is forged or malformed, or its own is."""
     BROKEN_PROMISE = "advertised message not sent"
     """It answered our IWANT with nothing in time."""
 
@@ -80,7 +84,7 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Penalise:
-    """`peer` misbehaved: one reason of a bounded set (a short phrase), for the journal and later for its score."""
+    """`peer` misbehaved: one reason of a bounded set (a short phrase), for the journal; its score knows already."""
 
     peer: PeerId
     reason: str
@@ -94,4 +98,12 @@ class Disconnect:
     reason: str
 
 
-Effect = Send | Validate | Deliver | Penalise | Disconnect
+@dataclass(frozen=True, slots=True)
+class Suggest:
+    """Dial `peer` if more links are wanted: a trusted peer named it when it pruned us, with a record that `peer` signed."""
+
+    peer: PeerId
+    addresses: tuple[Address, ...]
+
+
+Effect = Send | Validate | Deliver | Penalise | Disconnect | Suggest

@@ -43,6 +43,7 @@ class Outbox:
         return sends
 
     def _frames(self, peer: PeerId, entries: list[tuple[bytes, bool]], control: list[bytes]) -> list[Send]:
+        """Pack subscriptions, then control entries, then messages: a peer that is slow gets first what it must not miss."""
         if len(entries) == 1 and not control:
             return [Send(peer, entries[0][0], entries[0][1])]  # the very bytes, for all peers that get them
         sends: list[Send] = []
@@ -50,13 +51,20 @@ class Outbox:
         controls: list[bytes] = []
         room = self._max_frame_bytes - _CONTROL_HEADER_BYTES
         urgent = False
-        for piece, kind in (*((entry, flag) for entry, flag in entries), *((entry, None) for entry in control)):
+        ordered = (
+            *((entry, True, plain) for entry, announces in entries if announces),
+            *((entry, True, controls) for entry in control),
+            *((entry, False, plain) for entry, announces in entries if not announces),
+        )
+        for piece, is_urgent, place in ordered:
             if len(piece) > room and (plain or controls):
                 sends.append(Send(peer, encode_frame(plain, controls), urgent))
-                plain, controls, urgent = [], [], False
+                plain.clear()
+                controls.clear()
+                urgent = False
                 room = self._max_frame_bytes - _CONTROL_HEADER_BYTES
-            (controls if kind is None else plain).append(piece)
-            urgent = urgent or kind is not False
+            place.append(piece)
+            urgent = urgent or is_urgent
             room -= len(piece)
         sends.append(Send(peer, encode_frame(plain, controls), urgent))
         return sends

@@ -1,8 +1,9 @@
-"""The GossipSub v1.1 router: no sockets, no clock, no tasks. `receive` and its like return effects.
+"""The GossipSub v1.2 router: no sockets, no clock, no tasks. `receive` and its like return effects.
 
 Theory of operation
 -------------------
-Spec: libp2p pubsub/gossipsub/gossipsub-v1.0.md and -v1.1.md (protocol ``/meshsub/1.1.0``), StrictSign of pubsub/README.md.
+Spec: libp2p pubsub/gossipsub/gossipsub-v1.0.md, -v1.1.md and -v1.2.md (protocols ``/meshsub/1.1.0`` and ``/meshsub/1.2.0``),
+StrictSign of pubsub/README.md.
 
 A *link* is up or down (`link_up`, `link_down`; the shell alone decides). Frames of a peer without link are dropped.
 
@@ -17,23 +18,37 @@ A *message* goes through these states, each left by one thing only:
 An own message starts as delivered (`publish`). A message that cannot become pending (topic not joined, too long, bad
 signature, no room) stays unknown: nobody can spoil an id for others by sending rubbish under it first.
 
+A long message is announced to its mesh with IDONTWANT when it becomes pending, to peers of v1.2; what they do not want,
+we do not forward to them (`net.gossip.unwanted`).
+
 The *heartbeat* (`tick`) repairs meshes, advertises what is held (`net.gossip.lazy`), blames for broken promises, and
 ages the cache. A heartbeat that would do none of it may be skipped: `next_deadline` is infinite then, and otherwise a
 multiple of the heartbeat interval from this router's phase. Whatever only expires (seen ids, backoffs, fanout, limits
-per heartbeat) is decided by the time of the call. So a router at rest costs nothing, and one that is ticked at every
-heartbeat nonetheless does the same, to the draw of the rng.
+per heartbeat) or decays (scores) is decided by the time of the call. So a router at rest costs nothing, and one that is
+ticked at every heartbeat nonetheless does the same, to the draw of the rng.
+
+What a peer does is told to a `Score`, and what the score says is heeded at these places:
+
+    below graylist_threshold   its frames are not read
+    below publish_threshold    it gets no own messages, nor a place among fanout peers
+    below gossip_threshold     it gets no IHAVE, and its IHAVE and IWANT are not heeded
+    below 0                    it leaves meshes at the heartbeat, is not grafted, and neither named nor told names in PRUNE
+    below the mesh's median    opportunistic grafting puts others beside it
+    accept_px_threshold        from there on, the peers it names in a PRUNE are suggested for dialling
 
 A frame that is no RPC changes nothing and ends in `Penalise` and `Disconnect`.
 
-Deviations: no opportunistic grafting; peer exchange is read but neither offered nor used; fanout is refilled when we
-publish, not by the heartbeat; a GRAFT which can have crossed our PRUNE is refused without blame; IDONTWANT (v1.2) is
-skipped; a key in a message is checked and not forwarded.
+Deviations: fanout is refilled when we publish, not by the heartbeat; the first GRAFT which can have crossed our PRUNE is
+refused without blame; an IWANT is answered also after an IDONTWANT, for it is the later wish; opportunistic grafting wants
+a margin above the median; no explicit peering agreements, for who wants them gives such peers a high score and keeps the
+links up; a key in a message is checked and not forwarded.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import inf
 from random import Random
 
+from net.gossip.beats import Heartbeats
 from net.gossip.cache import MessageCache, SeenCache
 from net.gossip.config import GossipConfig
 from net.gossip.counters import Counters
@@ -42,39 +57,43 @@ from net.gossip.events import (
     Disconnect,
     Effect,
     Fault,
+    Message,
     MessageId,
     Penalise,
     Send,
     Validate,
     Verdict,
 )
+from net.gossip.exchange import PeerExchange
 from net.gossip.lazy import LazyGossip
 from net.gossip.mesh import GraftAnswer, Mesh, Neighbours
 from net.gossip.outbox import Outbox
-from net.gossip.score import NoScore, Score
+from net.gossip.pending import PendingMessages
+from net.gossip.score_book import NoScore, Score
+from net.gossip.unwanted import Unwanted
 from net.gossip.wire import (
     Envelope,
     Graft,
+    IDontWant,
+    PeerInfo,
     Prune,
     RemoteProtocolError,
     Rpc,
     Subscription,
     decode,
     encode_control,
+    encode_record,
     encode_subscription,
     seal,
     signed_bytes,
 )
-from net.peer import PeerId
+from net.peer import Address, PeerId
 from net.signing import Sign, Verify
 
-
-@dataclass(slots=True)
-class _Pending:
-    """A message that awaits its verdict, and who sent it: the first sender first."""
-
-    envelope: Envelope
-    senders: dict[PeerId, None]
+_GRAFT_FAULTS = {
+    GraftAnswer.AT_FAULT: (Fault.GRAFT_IN_BACKOFF,),
+    GraftAnswer.FLOOD: (Fault.GRAFT_IN_BACKOFF, Fault.GRAFT_FLOOD),
+}
 
 
 class GossipRouter:
@@ -112,15 +131,15 @@ class GossipRouter:
             max_bytes=config.mcache_bytes,
         )
         self._lazy = LazyGossip(self._seen, self._cache, config, rng)
-        self._pending: dict[MessageId, _Pending] = {}
-        self._pending_bytes = 0
+        self._unwanted = Unwanted(config)
+        self._exchange = PeerExchange(peer_id, sign=sign, verify=verify, config=config, rng=rng)
+        self._pending = PendingMessages(config)
         self._outbox = Outbox(config.max_frame_bytes)
         # Nanoseconds since the epoch: a router that restarts with an older number would be silent for `seen_ttl_s`.
         self._seqno = max(0, int(now * 1e9))
-        # Heartbeats are at _start + k * heartbeat_s; the phase keeps peers that start together from beating together.
-        self._start = now + rng.random() * config.heartbeat_s
-        self._last_beat = self._beat(now)
-        self._due = inf
+        # The phase keeps peers that start together from beating together.
+        self._beats = Heartbeats(now + rng.random() * config.heartbeat_s, config.heartbeat_s)
+        self._last_beat = self._beats.number(now)
 
     # --- what can be seen from outside
 
@@ -147,15 +166,28 @@ class GossipRouter:
         """Linked peers that subscribed to the topic, sorted."""
         return self._neighbours.subscribers(topic)
 
+    def score(self, peer: PeerId, now: float) -> float:
+        """The peer's score; 0 of a peer that is not linked."""
+        return self._score.of(peer, now)
+
     # --- links
 
-    def link_up(self, peer: PeerId, now: float, *, outbound: bool = True) -> list[Effect]:  # noqa: ARG002 (all calls have it)
-        """Begin to speak with `peer`; `outbound` when we dialled it. A link that is up already stays as it is."""
+    def link_up(
+        self, peer: PeerId, now: float, *, outbound: bool = True, version: tuple[int, int] = (1, 1)
+    ) -> list[Effect]:
+        """Begin to speak with `peer`. A link that is up already stays as it is.
+
+        `outbound` when we dialled it; `version` of GossipSub as agreed, (1, 2) for ``/meshsub/1.2.0``.
+        """
         if peer in self._neighbours or peer == self.peer_id:
             return []
         if len(self._neighbours) >= self._config.max_peers:
             return [Disconnect(peer, "too many peers")]
-        self._neighbours.add(peer, outbound=outbound)
+        self._neighbours.add(peer, outbound=outbound, version=version)
+        if self._score.link_up(peer, now):
+            self._beats.want(now)
+        if self._exchange.record:
+            self._outbox.subscription(peer, encode_record(self._exchange.record))
         for topic in self._mesh.topics:
             self._outbox.subscription(peer, encode_subscription(Subscription(topic, subscribe=True)))
         return self._flush()
@@ -166,11 +198,30 @@ class GossipRouter:
             return []
         for topic in self._mesh.topics:
             if peer in self._mesh.members(topic):
-                self._mesh.remove(peer, topic)
-                self._want_beat(now)
+                self._mesh.remove(peer, topic, now)
+                self._beats.want(now)
         self._neighbours.remove(peer)
         self._lazy.forget(peer)
+        self._unwanted.forget(peer)
+        self._exchange.forget(peer)
+        if self._score.link_down(peer, now):
+            self._beats.want(now)
         return []
+
+    def announce(self, addresses: Sequence[Address], now: float) -> list[Effect]:
+        """Tell all links, present and future, where we listen: a signed record that others may pass on.
+
+        Raises ValueError for what is no multiaddress.
+        """
+        self._exchange.announce(addresses, max(0, int(now * 1e9)))
+        for peer in self._neighbours:
+            self._outbox.subscription(peer, encode_record(self._exchange.record))
+        return self._flush()
+
+    def rescore(self, now: float) -> None:
+        """The application thinks otherwise of some peers than it did: look at them at the next heartbeat."""
+        self._score.rescore()
+        self._beats.want(now)
 
     # --- what peers send
 
@@ -179,7 +230,7 @@ class GossipRouter:
         if peer not in self._neighbours:
             return []
         self.counters.frames += 1
-        if self._score.of(peer, now) < self._config.graylist_threshold:
+        if peer in self._score.suspects and not self._score.at_least(peer, self._config.graylist_threshold, now):
             self.counters.graylisted += 1
             return []
         try:
@@ -195,10 +246,14 @@ class GossipRouter:
             effects += self._blame(peer, Fault.UNSIGNED, now)
         for envelope in rpc.publish:
             effects += self._on_message(peer, envelope, now)
-        if rpc.ihave or rpc.iwant or rpc.graft or rpc.prune:
+        if rpc.sender_record and not self._exchange.learn(peer, rpc.sender_record, self._beats.number(now)):
+            effects += self._blame(peer, Fault.BAD_RECORD, now)
+        if rpc.ihave or rpc.iwant or rpc.graft or rpc.prune or rpc.idontwant:
             effects += self._on_control(peer, rpc, now)
-            effects += self._flush()
-        return effects
+        elif len(frame) < self._config.idontwant_bytes:
+            return effects  # nothing that is in a frame so short made us say anything
+        # Ahead of the Validates: an IDONTWANT is in time only before the judge has spoken.
+        return [*self._flush(), *effects]
 
     def _on_subscriptions(self, peer: PeerId, subscriptions: tuple[Subscription, ...], now: float) -> list[Effect]:
         topics = self._neighbours[peer].topics
@@ -206,103 +261,131 @@ class GossipRouter:
         for change in subscriptions:
             if not change.subscribe:
                 self._neighbours.unsubscribe(peer, change.topic)
-                self._mesh.remove(peer, change.topic)
+                self._mesh.remove(peer, change.topic, now)
             elif change.topic in topics or len(topics) < self._config.max_topics_per_peer:
                 self._neighbours.subscribe(peer, change.topic)
             else:
                 refused = True
             if self._mesh.joined(change.topic):
-                self._want_beat(now)
+                self._beats.want(now)
         return self._blame(peer, Fault.TOO_MANY_TOPICS, now) if refused else []
 
     def _on_message(self, peer: PeerId, envelope: Envelope, now: float) -> list[Effect]:
         message = envelope.message
         if self._seen.has(message.id, now):
             self.counters.duplicates += 1
-            pending = self._pending.get(message.id)
+            pending = self._pending.messages.get(message.id)
             if pending is not None:
                 pending.senders[peer] = None
+            elif message.id in self._score.judged and self._score.copied(message, peer, now):
+                return self._penalised(peer, Fault.REJECTED, now)
             return []
         if message.source == self.peer_id or not self._mesh.joined(message.topic):
             self.counters.unwanted += 1
             self._lazy.arrived(message.id)
             return []
         if len(message.data) > self._config.max_message_bytes:
-            return self._blame(peer, Fault.TOO_LONG, now)
-        if not self._room_for(envelope):
+            return self._blame_invalid(peer, message, Fault.TOO_LONG, now)
+        if not self._pending.room_for(envelope):
             self.counters.overflowed += 1
             self.counters.ignored += 1
             self._lazy.arrived(message.id)
             return []
         if not self._verify(message.source.public_key, message.signature, envelope.signed):
-            return self._blame(peer, Fault.BAD_SIGNATURE, now)
+            return self._blame_invalid(peer, message, Fault.BAD_SIGNATURE, now)
         self._seen.add(message.id, now)
         self._lazy.arrived(message.id)
-        self._pending[message.id] = _Pending(envelope, {peer: None})
-        self._pending_bytes += len(envelope.entry)
+        self._pending.add(envelope, peer)
+        if len(message.data) >= self._config.idontwant_bytes:
+            self._decline_copies(peer, message)
         return [Validate(peer, message)]
 
-    def _room_for(self, envelope: Envelope) -> bool:
-        return (
-            envelope.message.id not in self._pending  # forgotten by the seen cache before its verdict came
-            and len(self._pending) < self._config.max_pending_messages
-            and self._pending_bytes + len(envelope.entry) <= self._config.max_pending_bytes
-        )
+    def _decline_copies(self, sender: PeerId, message: Message) -> None:
+        """Tell the mesh that we have this one."""
+        encoded = None
+        for peer in self._mesh.members(message.topic):
+            if peer not in (sender, message.source) and self._neighbours[peer].version >= (1, 2):
+                encoded = encoded or encode_control(IDontWant((message.id,)))
+                self._outbox.control(peer, encoded)
+                self.counters.declined += 1
 
     def _on_control(self, peer: PeerId, rpc: Rpc, now: float) -> list[Effect]:
-        effects: list[Effect] = []
-        if (rpc.ihave or rpc.iwant) and self._score.of(peer, now) >= self._config.gossip_threshold:
-            beat = self._beat(now)
+        beat = self._beats.number(now)
+        if rpc.idontwant:
+            self._unwanted.note(peer, beat, rpc.idontwant)
+        if (rpc.ihave or rpc.iwant) and self._score.at_least(peer, self._config.gossip_threshold, now):
             if rpc.ihave:
                 adverts = [advert for advert in rpc.ihave if self._mesh.joined(advert.topic)]
                 wanted = self._lazy.on_ihave(peer, beat, adverts, now)
                 if wanted is not None:
                     self.counters.wanted += len(wanted.ids)
                     self._outbox.control(peer, encode_control(wanted))
-                    self._want_beat_from(self._lazy.next_due, now)
+                    self._beats.want_from(self._lazy.next_due, now)
             for envelope in self._lazy.on_iwant(peer, beat, rpc.iwant) if rpc.iwant else ():
                 self.counters.forwarded += 1
                 self._outbox.message(peer, envelope.entry)
-        at_fault = False
+        effects: list[Effect] = []
         for topic in dict.fromkeys(graft.topic for graft in rpc.graft):
-            answer = self._mesh.on_graft(peer, topic, now)
-            at_fault = at_fault or answer is GraftAnswer.AT_FAULT
-            if answer is GraftAnswer.ACCEPTED:
-                self._want_beat(now)
-            elif answer is not GraftAnswer.IGNORED:
-                self._outbox.control(peer, encode_control(Prune(topic, self._config.prune_backoff_s)))
+            effects += self._on_graft(peer, topic, now)
         for prune in rpc.prune:
-            if self._mesh.on_prune(peer, prune.topic, prune.backoff, now):
-                self._want_beat(now)
-        if at_fault:
-            effects += self._blame(peer, Fault.GRAFT_IN_BACKOFF, now)
+            effects += self._on_prune(peer, prune, now)
         return effects
+
+    def _on_graft(self, peer: PeerId, topic: str, now: float) -> list[Effect]:
+        answer = self._mesh.on_graft(peer, topic, now)
+        if answer is GraftAnswer.ACCEPTED:
+            self._beats.want(now)
+        elif answer is not GraftAnswer.IGNORED:
+            self._send_prune(peer, topic, self._config.prune_backoff_s, now, exchange=answer is GraftAnswer.FULL)
+        return [effect for fault in _GRAFT_FAULTS.get(answer, ()) for effect in self._blame(peer, fault, now)]
+
+    def _on_prune(self, peer: PeerId, prune: Prune, now: float) -> list[Effect]:
+        if not self._mesh.on_prune(peer, prune.topic, prune.backoff, now):
+            return []
+        self._beats.want(now)
+        if not prune.peers or not self._score.at_least(peer, self._config.accept_px_threshold, now):
+            return []
+        suggestions, bad = self._exchange.take(prune.peers)
+        if bad:
+            return self._blame(peer, Fault.BAD_RECORD, now)
+        return [suggestion for suggestion in suggestions if suggestion.peer not in self._neighbours]
+
+    def _send_prune(self, peer: PeerId, topic: str, backoff: int, now: float, *, exchange: bool) -> None:
+        """Tell a peer PRUNE and, to one that is trusted, other peers of the topic where it may go."""
+        named: tuple[PeerInfo, ...] = ()
+        if exchange and self._config.offer_px and self._score.at_least(peer, 0.0, now):
+            others = [one for one in self._neighbours.subscribers(topic) if one != peer]
+            named = self._exchange.offer([one for one in others if self._score.at_least(one, 0.0, now)])
+        self._outbox.control(peer, encode_control(Prune(topic, backoff, named)))
 
     # --- what the judge and the actor say
 
     def verdict(self, message_id: MessageId, verdict: Verdict, now: float) -> list[Effect]:
         """Say what is to become of a message. Raises LookupError when it awaits no verdict (any more)."""
-        pending = self._pending.pop(message_id, None)
-        if pending is None:
-            raise LookupError(f"no message {message_id.hex()} awaits a verdict")
+        pending = self._pending.pop(message_id)
         envelope, senders = pending.envelope, pending.senders
-        self._pending_bytes -= len(envelope.entry)
         if verdict is Verdict.IGNORE:
             self.counters.ignored += 1
             return []
         if verdict is Verdict.REJECT:
             self.counters.rejected += 1
-            return [effect for peer in senders for effect in self._blame(peer, Fault.REJECTED, now)]
+            self._score.rejected(envelope.message, senders, now)
+            return [effect for peer in senders for effect in self._penalised(peer, Fault.REJECTED, now)]
         message = envelope.message
         if not self._mesh.joined(message.topic):  # left while the judge was at work
             return []
         self.counters.accepted += 1
-        self._hold(envelope, now)
+        self._score.delivered(message, senders, now)
+        self._cache.put(envelope)
+        self._beats.want(now)
         sends = [
             Send(peer, envelope.entry)
             for peer in self._mesh.members(message.topic)
             if peer not in senders and peer != message.source
         ]
+        if self._unwanted.used:
+            beat = self._beats.number(now)
+            sends = [send for send in sends if self._unwanted.wants(send.peer, message.id, beat)]
         self.counters.forwarded += len(sends)
         return [Deliver(message, next(iter(senders))), *sends]
 
@@ -319,21 +402,13 @@ class GossipRouter:
         self._seqno = seqno
         self.counters.published += 1
         self._seen.add(envelope.message.id, now)
-        self._hold(envelope, now)
+        self._cache.put(envelope)
+        self._beats.want(now)
         effects: list[Effect] = [Deliver(envelope.message, None)] if self._mesh.joined(topic) else []
-        targets = self._targets(topic, now)
+        targets = self._mesh.targets(topic, now)
         self.counters.forwarded += len(targets)
         effects += [Send(peer, envelope.entry) for peer in targets]
         return envelope.message.id, effects
-
-    def _targets(self, topic: str, now: float) -> list[PeerId]:
-        """Whom to send an own message, sorted."""
-        members = self._mesh.members(topic) if self._mesh.joined(topic) else []
-        if self._config.flood_publish:
-            threshold = self._config.publish_threshold
-            trusted = [peer for peer in self._neighbours.subscribers(topic) if self._score.of(peer, now) >= threshold]
-            return sorted({*members, *trusted})
-        return members or self._mesh.fanout(topic, now)
 
     def subscribe(self, topic: str, now: float) -> list[Effect]:
         """Join a topic; nothing happens when it is joined. Raises ValueError when that is one topic too many."""
@@ -347,7 +422,7 @@ class GossipRouter:
         graft = encode_control(Graft(topic))
         for peer in self._mesh.join(topic, now):
             self._outbox.control(peer, graft)
-        self._want_beat(now)
+        self._beats.want(now)
         return self._flush()
 
     def unsubscribe(self, topic: str, now: float) -> list[Effect]:
@@ -357,24 +432,23 @@ class GossipRouter:
         announcement = encode_subscription(Subscription(topic, subscribe=False))
         for peer in self._neighbours:
             self._outbox.subscription(peer, announcement)
-        prune = encode_control(Prune(topic, self._config.unsubscribe_backoff_s))
         for peer in self._mesh.leave(topic, now):
-            self._outbox.control(peer, prune)
+            self._send_prune(peer, topic, self._config.unsubscribe_backoff_s, now, exchange=True)
         return self._flush()
 
     # --- time
 
     def next_deadline(self) -> float:
         """When to call `tick` next, in seconds; infinity while a heartbeat would do nothing."""
-        return self._due
+        return self._beats.due
 
     def next_heartbeat(self, now: float) -> float:
         """The first heartbeat after `now`, needed or not."""
-        return self._start + (self._beat(now) + 1) * self._config.heartbeat_s
+        return self._beats.after(now)
 
     def tick(self, now: float) -> list[Effect]:
         """Do the heartbeat, once however many are due. Before the next one is due: nothing."""
-        beat = self._beat(now)
+        beat = self._beats.number(now)
         if beat <= self._last_beat:
             return []
         self._last_beat = beat
@@ -382,64 +456,47 @@ class GossipRouter:
         effects: list[Effect] = []
         for peer in self._lazy.overdue(now):
             effects += self._blame(peer, Fault.BROKEN_PROMISE, now)
-        grafts, prunes, wake_at = self._mesh.maintain(now)
+        every = self._config.opportunistic_graft_beats
+        grafts, prunes = self._mesh.maintain(now, opportunistic=beat % every == 0)
         for peer, topic in prunes:
-            self._outbox.control(peer, encode_control(Prune(topic, self._config.prune_backoff_s)))
+            self._send_prune(peer, topic, self._config.prune_backoff_s, now, exchange=True)
         for peer, topic in grafts:
             self._outbox.control(peer, encode_control(Graft(topic)))
         self._gossip(now)
         self._cache.shift()
-        self._due = inf
-        self._want_beat_from(wake_at, now)
-        self._want_beat_from(self._lazy.next_due, now)
+        self._beats.due = inf
         if len(self._cache):
-            self._want_beat(now)
+            self._beats.want(now)
+        else:  # no need to look ahead farther than to the next heartbeat
+            wake_at, regraft = self._mesh.forecast(now)
+            self._beats.want_from(wake_at, now)
+            self._beats.want_from(self._lazy.next_due, now)
+            if regraft:
+                self._beats.want_multiple(every, now)
         return effects + self._flush()
 
     def _gossip(self, now: float) -> None:
         """Advertise recent messages to some peers of their topics outside the mesh."""
         for topic, ids in sorted(self._cache.advertised().items()):
-            spoken_to = self._mesh.spoken_to(topic, now)
-            if spoken_to is None:
-                continue
-            candidates = [
-                peer
-                for peer in self._neighbours.subscribers(topic)
-                if peer not in spoken_to and self._score.of(peer, now) >= self._config.gossip_threshold
-            ]
             encoded = None
-            for peer in self._lazy.choose(candidates):
+            for peer in self._lazy.choose(self._mesh.outside(topic, now)):
                 if encoded is None or len(ids) > self._config.max_ihave_length:
                     encoded = encode_control(self._lazy.advertise(topic, ids))
                 self.counters.advertised += min(len(ids), self._config.max_ihave_length)
                 self._outbox.control(peer, encoded)
 
-    def _hold(self, envelope: Envelope, now: float) -> None:
-        self._cache.put(envelope)
-        self._want_beat(now)
-
-    def _beat(self, now: float) -> int:
-        """Number of the last heartbeat at or before `now`; -1 before the first."""
-        beat = int((now - self._start) // self._config.heartbeat_s)
-        # The division may round across the very time that next_heartbeat computed.
-        if self._start + (beat + 1) * self._config.heartbeat_s <= now:
-            return beat + 1
-        return beat - 1 if self._start + beat * self._config.heartbeat_s > now else beat
-
-    def _want_beat(self, now: float) -> None:
-        """The next heartbeat has something to do. One that is due already stays due, however busy we are."""
-        if self._due == inf or self._due > now + self._config.heartbeat_s:
-            self._due = min(self._due, self.next_heartbeat(now))
-
-    def _want_beat_from(self, moment: float, now: float) -> None:
-        """The first heartbeat at or after `moment` has something to do."""
-        if moment != inf:
-            at = self._start + self._beat(moment) * self._config.heartbeat_s
-            at = at if at >= moment else self.next_heartbeat(moment)
-            self._due = min(self._due, max(at, self.next_heartbeat(now)))
-
     def _blame(self, peer: PeerId, fault: Fault, now: float) -> list[Effect]:
         self._score.penalise(peer, fault, now)
+        return self._penalised(peer, fault, now)
+
+    def _blame_invalid(self, peer: PeerId, message: Message, fault: Fault, now: float) -> list[Effect]:
+        """Blame for a message that must not have been sent, whoever else may send one of the same id."""
+        self._score.invalid(message.topic, peer, now)
+        return self._penalised(peer, fault, now)
+
+    def _penalised(self, peer: PeerId, fault: Fault, now: float) -> list[Effect]:
+        """Say so; if it was a mesh member, the heartbeat may have to end that."""
+        self._beats.want(now)
         return [Penalise(peer, fault)]
 
     def _flush(self) -> list[Effect]:

@@ -1,12 +1,13 @@
 """GossipSub's RPC message in protobuf: bytes in, small frozen values out, and back.
 
-Source: libp2p specs, pubsub/README.md ("The RPC", "Message Signing") and gossipsub-v1.0/v1.1.md ("Protobuf").
+Source: libp2p specs, pubsub/README.md ("The RPC", "Message Signing") and gossipsub-v1.0/v1.1/v1.2.md ("Protobuf").
+The sender's record is py-libp2p's; others skip it.
 
-    RPC      1 subscriptions*  2 publish*  3 control
+    RPC      1 subscriptions*  2 publish*  3 control  4 sender's signed record
     SubOpts  1 subscribe(bool) 2 topic
     Message  1 from  2 data  3 seqno  4 topic  5 signature  6 key
     Control  1 ihave*{1 topic, 2 ids*}  2 iwant*{1 ids*}  3 graft*{1 topic}
-             4 prune*{1 topic, 2 peers*{1 id, 2 signed record}, 3 backoff in s}  5 idontwant* (skipped)
+             4 prune*{1 topic, 2 peers*{1 id, 2 signed record}, 3 backoff in s}  5 idontwant*{1 ids*}
 
 What is not known is skipped, as protobuf demands; groups, which nobody has used since proto1, are refused. What is
 known is strict. A frame that is no protobuf, or names no topic where one belongs, raises `RemoteProtocolError`. A
@@ -109,6 +110,13 @@ class Prune:
 
 
 @dataclass(frozen=True, slots=True)
+class IDontWant:
+    """The sender has these messages and asks not to be sent them (v1.2)."""
+
+    ids: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rpc:
     """One frame, decoded. `refused` gives a reason for each published message that StrictSign does not allow."""
 
@@ -119,6 +127,12 @@ class Rpc:
     iwant: tuple[IWant, ...] = ()
     graft: tuple[Graft, ...] = ()
     prune: tuple[Prune, ...] = ()
+    idontwant: tuple[IDontWant, ...] = ()
+    sender_record: bytes = b""
+    """The sender's signed peer record, not checked; empty for none."""
+
+
+ControlEntry = IHave | IWant | Graft | Prune | IDontWant
 
 
 # --- decoding -------------------------------------------------------------------------------------------------------
@@ -134,7 +148,8 @@ def _decode(frame: bytes) -> Rpc:
     publish: list[Envelope] = []
     refused: list[str] = []
     control: list[tuple[int, int, int]] = []
-    for tag, start, stop in _fields(frame, 0, len(frame), MAX_ENTRIES):
+    record = b""
+    for tag, start, stop in split_fields(frame, 0, len(frame), MAX_ENTRIES):
         if tag == 0x12:
             envelope = _decode_message(frame, start, stop)
             if isinstance(envelope, str):
@@ -144,10 +159,13 @@ def _decode(frame: bytes) -> Rpc:
         elif tag == 0x0A:
             subscriptions.append(_decode_subscription(frame, start, stop))
         elif tag == 0x1A:  # a singular message given twice is merged (protobuf encoding, "Last One Wins")
-            control += _fields(frame, start, stop, MAX_ENTRIES - len(control))
+            control += split_fields(frame, start, stop, MAX_ENTRIES - len(control))
+        elif tag == 0x22:
+            record = frame[start:stop]
     if not control:
-        return Rpc(tuple(subscriptions), tuple(publish), tuple(refused))
-    return Rpc(tuple(subscriptions), tuple(publish), tuple(refused), *_decode_control(frame, control))
+        return Rpc(tuple(subscriptions), tuple(publish), tuple(refused), sender_record=record)
+    decoded = _decode_control(frame, control)
+    return Rpc(tuple(subscriptions), tuple(publish), tuple(refused), *decoded, sender_record=record)
 
 
 _decode_once = lru_cache(maxsize=REMEMBERED_FRAMES)(_decode)
@@ -155,7 +173,7 @@ _decode_once = lru_cache(maxsize=REMEMBERED_FRAMES)(_decode)
 
 def _decode_subscription(frame: bytes, start: int, stop: int) -> Subscription:
     topic = subscribe = None
-    for tag, a, b in _fields(frame, start, stop, MAX_ENTRIES):
+    for tag, a, b in split_fields(frame, start, stop, MAX_ENTRIES):
         if tag == 0x08:
             subscribe = a != 0
         elif tag == 0x12:
@@ -168,7 +186,7 @@ def _decode_subscription(frame: bytes, start: int, stop: int) -> Subscription:
 def _decode_message(frame: bytes, start: int, stop: int) -> Envelope | str:
     """Return the message, or why StrictSign does not allow it."""
     fields: dict[int, bytes] = {}
-    for tag, a, b in _fields(frame, start, stop, MAX_ENTRIES):
+    for tag, a, b in split_fields(frame, start, stop, MAX_ENTRIES):
         if tag in _MESSAGE_TAGS:
             if tag in fields:  # two implementations may see two messages in it
                 return "message field given twice"
@@ -203,11 +221,12 @@ _REQUIRED = (
 
 def _decode_control(
     frame: bytes, fields: list[tuple[int, int, int]]
-) -> tuple[tuple[IHave, ...], tuple[IWant, ...], tuple[Graft, ...], tuple[Prune, ...]]:
+) -> tuple[tuple[IHave, ...], tuple[IWant, ...], tuple[Graft, ...], tuple[Prune, ...], tuple[IDontWant, ...]]:
     ihave: list[IHave] = []
     iwant: list[IWant] = []
     graft: list[Graft] = []
     prune: list[Prune] = []
+    idontwant: list[IDontWant] = []
     room = MAX_IDS
     for tag, start, stop in fields:
         if tag == 0x0A:
@@ -222,13 +241,17 @@ def _decode_control(
             graft.append(Graft(_named(_decode_entry(frame, start, stop, 0, room)[0], "GRAFT")))
         elif tag == 0x22:
             prune.append(_decode_prune(frame, start, stop))
-    return tuple(ihave), tuple(iwant), tuple(graft), tuple(prune)
+        elif tag == 0x2A:
+            ids = _decode_entry(frame, start, stop, 0x0A, room)[1]
+            room -= len(ids)
+            idontwant.append(IDontWant(ids))
+    return tuple(ihave), tuple(iwant), tuple(graft), tuple(prune), tuple(idontwant)
 
 
 def _decode_entry(frame: bytes, start: int, stop: int, id_tag: int, room: int) -> tuple[str | None, tuple[bytes, ...]]:
     topic = None
     ids: list[bytes] = []
-    for tag, a, b in _fields(frame, start, stop, room + 1):
+    for tag, a, b in split_fields(frame, start, stop, room + 1):
         if tag == id_tag:
             ids.append(frame[a:b])
         elif tag == 0x0A:
@@ -241,13 +264,13 @@ def _decode_entry(frame: bytes, start: int, stop: int, id_tag: int, room: int) -
 def _decode_prune(frame: bytes, start: int, stop: int) -> Prune:
     topic = backoff = None
     peers: list[PeerInfo] = []
-    for tag, a, b in _fields(frame, start, stop, MAX_ENTRIES):
+    for tag, a, b in split_fields(frame, start, stop, MAX_ENTRIES):
         if tag == 0x0A:
             topic = _topic(frame[a:b])
         elif tag == 0x18:
             backoff = a
         elif tag == 0x12:
-            info = {inner: frame[x:y] for inner, x, y in _fields(frame, a, b, MAX_ENTRIES)}
+            info = {inner: frame[x:y] for inner, x, y in split_fields(frame, a, b, MAX_ENTRIES)}
             peers.append(PeerInfo(info.get(0x0A, b""), info.get(0x12, b"")))
     return Prune(_named(topic, "PRUNE"), backoff, tuple(peers))
 
@@ -267,8 +290,11 @@ def _topic(raw: bytes) -> str:
         raise RemoteProtocolError("topic is not UTF-8") from None
 
 
-def _fields(buf: bytes, pos: int, end: int, most: int) -> list[tuple[int, int, int]]:
-    """Split ``buf[pos:end]`` into at most `most` fields: (tag, value, 0) of a varint, (tag, start, stop) of the rest."""
+def split_fields(buf: bytes, pos: int, end: int, most: int) -> list[tuple[int, int, int]]:
+    """Split ``buf[pos:end]`` into at most `most` fields: (tag, value, 0) of a varint, (tag, start, stop) of the rest.
+
+    Raises RemoteProtocolError.
+    """
     found: list[tuple[int, int, int]] = []
     while pos < end:
         if len(found) == most:
@@ -334,41 +360,48 @@ def seal(source: PeerId, seqno: int, topic: str, data: bytes, signature: bytes) 
 
 def encode_subscription(subscription: Subscription) -> bytes:
     """Encode one entry of a frame."""
-    return _tlv(
-        0x0A, (b"\x08\x01" if subscription.subscribe else b"\x08\x00") + _tlv(0x12, subscription.topic.encode())
-    )
+    return tlv(0x0A, (b"\x08\x01" if subscription.subscribe else b"\x08\x00") + tlv(0x12, subscription.topic.encode()))
 
 
-def encode_control(entry: IHave | IWant | Graft | Prune) -> bytes:
+def encode_control(entry: ControlEntry) -> bytes:
     """Encode one entry of a control message; `encode_frame` wraps several of them."""
     match entry:
         case IHave(topic, ids):
-            return _tlv(0x0A, _tlv(0x0A, topic.encode()) + b"".join([_tlv(0x12, one) for one in ids]))
+            return tlv(0x0A, tlv(0x0A, topic.encode()) + b"".join([tlv(0x12, one) for one in ids]))
         case IWant(ids):
-            return _tlv(0x12, b"".join([_tlv(0x0A, one) for one in ids]))
+            return tlv(0x12, b"".join([tlv(0x0A, one) for one in ids]))
         case Graft(topic):
-            return _tlv(0x1A, _tlv(0x0A, topic.encode()))
+            return tlv(0x1A, tlv(0x0A, topic.encode()))
         case Prune(topic, backoff, peers):
-            body = _tlv(0x0A, topic.encode())
+            body = tlv(0x0A, topic.encode())
             for info in peers:
-                body += _tlv(0x12, _tlv(0x0A, info.peer) + _tlv(0x12, info.signed_record))
-            return _tlv(0x22, body if backoff is None else body + b"\x18" + _uvarint(backoff))
+                body += tlv(0x12, tlv(0x0A, info.peer) + tlv(0x12, info.signed_record))
+            return tlv(0x22, body if backoff is None else body + b"\x18" + uvarint(backoff))
+        case IDontWant(ids):
+            return tlv(0x2A, b"".join([tlv(0x0A, one) for one in ids]))
+
+
+def encode_record(signed_record: bytes) -> bytes:
+    """Encode the sender's own record as one entry of a frame."""
+    return tlv(0x22, signed_record)
 
 
 def encode_frame(entries: list[bytes], control: list[bytes]) -> bytes:
-    """Put encoded subscriptions and messages, then control entries in one control message, into one frame.
+    """Put control entries in one control message, then encoded subscriptions and messages, into one frame.
 
     One control message, because not all implementations merge several.
     """
     body = b"".join(entries)
-    return body + _tlv(0x1A, b"".join(control)) if control else body
+    return tlv(0x1A, b"".join(control)) + body if control else body
 
 
 def encode(rpc: Rpc) -> bytes:
     """Encode a whole frame. `refused` has no encoding."""
-    parts: list[IHave | IWant | Graft | Prune] = [*rpc.ihave, *rpc.iwant, *rpc.graft, *rpc.prune]
+    parts: list[ControlEntry] = [*rpc.ihave, *rpc.iwant, *rpc.graft, *rpc.prune, *rpc.idontwant]
     control = [encode_control(entry) for entry in parts]
     entries = [encode_subscription(one) for one in rpc.subscriptions]
+    if rpc.sender_record:
+        entries.append(encode_record(rpc.sender_record))
     return encode_frame(entries + [envelope.entry for envelope in rpc.publish], control)
 
 
@@ -376,20 +409,22 @@ def _envelope(source: PeerId, seqno: bytes, topic: str, data: bytes | None, sign
     unsigned = _unsigned(source, seqno, topic, data)
     number = int.from_bytes(seqno, "big")
     message = Message(MessageId(bytes(source) + seqno), source, topic, data or b"", number, signature)
-    return Envelope(message, SIGNING_PREFIX + unsigned, _tlv(0x12, unsigned + _tlv(0x2A, signature)))
+    return Envelope(message, SIGNING_PREFIX + unsigned, tlv(0x12, unsigned + tlv(0x2A, signature)))
 
 
 def _unsigned(source: PeerId, seqno: bytes, topic: str, data: bytes | None) -> bytes:
     # Absent data and empty data are signed differently, so `None` is kept apart from b"".
-    payload = b"" if data is None else _tlv(0x12, data)
-    return _tlv(0x0A, source) + payload + _tlv(0x1A, seqno) + _tlv(0x22, topic.encode())
+    payload = b"" if data is None else tlv(0x12, data)
+    return tlv(0x0A, source) + payload + tlv(0x1A, seqno) + tlv(0x22, topic.encode())
 
 
-def _tlv(tag: int, value: bytes) -> bytes:
-    return bytes((tag,)) + _uvarint(len(value)) + value
+def tlv(tag: int, value: bytes) -> bytes:
+    """Encode a field of bytes; `tag` is below 128."""
+    return bytes((tag,)) + uvarint(len(value)) + value
 
 
-def _uvarint(value: int) -> bytes:
+def uvarint(value: int) -> bytes:
+    """Encode a number, not negative."""
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)

@@ -10,6 +10,7 @@ from nacl.signing import SigningKey
 
 from net.gossip.config import GossipConfig
 from net.gossip.events import Message, MessageId, Verdict
+from net.gossip.score_book import Score
 from net.memory import LinkConditions, MemoryNetwork
 from net.overlay import Delivery, Judge, Overlay
 from net.peer import PeerId
@@ -71,7 +72,9 @@ class Swarm:
         self._seed = seed
         self._clock = clock
 
-    async def start(self, n: int, config: GossipConfig | None = None) -> tuple[Overlay, trio.CancelScope]:
+    async def start(
+        self, n: int, config: GossipConfig | None = None, *, score: Score | None = None
+    ) -> tuple[Overlay, trio.CancelScope]:
         overlay = Overlay(
             self.network.attach(identity(n)),
             sign=lambda message: key(n).sign(message).signature,
@@ -80,6 +83,7 @@ class Swarm:
             rng=random.Random(f"{self._seed}/{n}"),
             clock=self._clock,
             observer=self.witness,
+            score=score,
         )
         scope: trio.CancelScope = await self._nursery.start(_run, overlay)
         self.peers[n] = overlay

@@ -42,7 +42,7 @@ from tests.net.transport_conformance import CHECKS, Check, MakeTransport, check_
 
 PATIENCE = 20.0
 """Seconds after which a test that waits has failed; all of them take a fraction of one."""
-GOSSIP = "/meshsub/1.1.0"
+GOSSIP = "/meshsub/1.2.0"
 
 
 @asynccontextmanager

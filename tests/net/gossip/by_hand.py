@@ -4,6 +4,7 @@ from net.gossip import wire
 from net.gossip.config import GossipConfig
 from net.gossip.events import Effect, Penalise, Send, Validate, Verdict
 from net.gossip.router import GossipRouter
+from net.gossip.score_book import Score
 from net.gossip.wire import Envelope, Rpc, Subscription
 from net.peer import PeerId
 from tests.net.gossip.simulated import identity, key, router
@@ -39,13 +40,19 @@ def faults(effects: list[Effect]) -> list[tuple[PeerId, str]]:
 
 
 def settled(
-    peers: int = 6, *, config: GossipConfig | None = None, outbound: bool = True, seed: int = 0
+    peers: int = 6,
+    *,
+    config: GossipConfig | None = None,
+    outbound: bool = True,
+    seed: int = 0,
+    score: Score | None = None,
+    version: tuple[int, int] = (1, 1),
 ) -> GossipRouter:
     """A router at time 2.0, joined to T with `peers` linked subscribers, after its heartbeat."""
-    one = router(0, config, seed=seed)
+    one = router(0, config, seed=seed, score=score)
     one.subscribe(T, 0.0)
     for peer in PEERS[:peers]:
-        one.link_up(peer, 0.0, outbound=outbound)
+        one.link_up(peer, 0.0, outbound=outbound, version=version)
         say(one, peer, 0.1, subscriptions=(Subscription(T, subscribe=True),))
     one.tick(2.0)
     return one

@@ -8,8 +8,20 @@ from random import Random
 from nacl.signing import SigningKey
 
 from net.gossip.config import GossipConfig
-from net.gossip.events import Deliver, Disconnect, Effect, Message, MessageId, Penalise, Send, Validate, Verdict
+from net.gossip.events import (
+    Deliver,
+    Disconnect,
+    Effect,
+    Message,
+    MessageId,
+    Penalise,
+    Send,
+    Suggest,
+    Validate,
+    Verdict,
+)
 from net.gossip.router import GossipRouter
+from net.gossip.score_book import Score
 from net.peer import PeerId
 from net.signing import Verify, verify_once
 
@@ -32,6 +44,7 @@ def router(
     seed: int = 0,
     now: float = 0.0,
     verify: Verify = verify_once,
+    score: Score | None = None,
 ) -> GossipRouter:
     signer = key(number)
     return GossipRouter(
@@ -41,6 +54,7 @@ def router(
         config=config or GossipConfig(),
         rng=Random(f"{seed}/{number}"),
         now=now,
+        score=score,
     )
 
 
@@ -61,20 +75,26 @@ class Network:
         latency: tuple[float, float] = (0.02, 0.08),
         verify: Verify = verify_once,
         always_tick: bool = False,
+        score: Callable[[PeerId], Score | None] = lambda _: None,
+        version: tuple[int, int] = (1, 2),
     ) -> None:
         self.now = 0.0
         self.rng = Random(f"network/{seed}")
-        self.routers = {identity(n): router(n, config, seed=seed, verify=verify) for n in range(count)}
+        self.routers = {
+            identity(n): router(n, config, seed=seed, verify=verify, score=score(identity(n))) for n in range(count)
+        }
         self.ids = [identity(n) for n in range(count)]
         self.links: set[tuple[PeerId, PeerId]] = set()
         self.judge = judge
         self.lost: Callable[[PeerId, PeerId, bytes], bool] = lambda _a, _b, _frame: False
         self.deliveries: list[tuple[float, PeerId, MessageId]] = []
         self.penalties: list[tuple[float, PeerId, PeerId, str]] = []
+        self.suggestions: list[tuple[PeerId, Suggest]] = []
         self.disconnects: list[tuple[PeerId, PeerId, str]] = []
         self.frames: list[tuple[float, PeerId, PeerId, bytes]] = []
         self.ticks = 0
         self._latency = latency
+        self._version = version
         self._always_tick = always_tick
         self._heap: list[tuple[float, int, PeerId, PeerId, bytes]] = []
         self._order = 0
@@ -88,8 +108,10 @@ class Network:
         if (dialler, listener) in self.links:
             return
         self.links |= {(dialler, listener), (listener, dialler)}
-        self.carry_out(dialler, self.routers[dialler].link_up(listener, self.now, outbound=True))
-        self.carry_out(listener, self.routers[listener].link_up(dialler, self.now, outbound=False))
+        self.carry_out(dialler, self.routers[dialler].link_up(listener, self.now, version=self._version))
+        self.carry_out(
+            listener, self.routers[listener].link_up(dialler, self.now, outbound=False, version=self._version)
+        )
 
     def connect_at_random(self, degree: int) -> None:
         """Every peer dials `degree` others, a connected graph: a ring and random chords."""
@@ -150,6 +172,8 @@ class Network:
                     self.deliveries.append((self.now, peer, message.id))
                 case Penalise(culprit, reason):
                     self.penalties.append((self.now, peer, culprit, reason))
+                case Suggest():
+                    self.suggestions.append((peer, effect))
                 case Disconnect(other, reason):
                     self.disconnects.append((peer, other, reason))
                     self.disconnect(peer, other)

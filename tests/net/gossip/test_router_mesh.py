@@ -90,7 +90,7 @@ def test_backoff_outlives_the_link() -> None:
     say(one, PEERS[0], 2.0, prune=(Prune(T, 20),))
     one.link_down(PEERS[0], 3.0)
     one.link_up(PEERS[0], 4.0)
-    assert faults(say(one, PEERS[0], 5.0, graft=(Graft(T),))) == [(PEERS[0], Fault.GRAFT_IN_BACKOFF)]
+    assert faults(say(one, PEERS[0], 12.1, graft=(Graft(T),))) == [(PEERS[0], Fault.GRAFT_IN_BACKOFF)]
 
 
 def test_a_longer_backoff_is_not_cut_short_by_a_shorter_one() -> None:

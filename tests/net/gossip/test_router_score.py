@@ -6,24 +6,27 @@ from random import Random
 from net.gossip.config import GossipConfig
 from net.gossip.events import Fault
 from net.gossip.router import GossipRouter
+from net.gossip.score_book import NoScore
 from net.gossip.wire import Graft, IHave, Prune, Subscription
 from net.peer import PeerId
 from tests.net.gossip.by_hand import ME, PEERS, T, heard, message, say, told
 from tests.net.gossip.simulated import key
 
 
-class FixedScore:
-    """Scores set by the test; penalties counted."""
+class FixedScore(NoScore):
+    """Scores set by the test; penalties counted by peer."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.scores: dict[PeerId, float] = {}
-        self.penalties: Counter[tuple[PeerId, str]] = Counter()
+        self.suspects = PEERS
+        self.blamed: Counter[tuple[PeerId, str]] = Counter()
 
     def of(self, peer: PeerId, _now: float) -> float:
         return self.scores.get(peer, 0.0)
 
     def penalise(self, peer: PeerId, reason: str, _now: float) -> None:
-        self.penalties[peer, reason] += 1
+        self.blamed[peer, reason] += 1
 
 
 def scored(peers: int) -> tuple[GossipRouter, FixedScore]:
@@ -90,4 +93,4 @@ def test_best_scores_stay_when_pruning() -> None:
 def test_penalties_reach_the_score() -> None:
     one, score = scored(6)
     one.receive(PEERS[0], b"\x0a", 2.1)
-    assert score.penalties == {(PEERS[0], Fault.MALFORMED): 1}
+    assert score.blamed == {(PEERS[0], Fault.MALFORMED): 1}

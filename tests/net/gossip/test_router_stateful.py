@@ -8,16 +8,27 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from net.gossip import wire
 from net.gossip.config import GossipConfig
-from net.gossip.events import Deliver, Disconnect, Effect, Fault, Message, Penalise, Send, Validate, Verdict
-from net.gossip.wire import Graft, IHave, IWant, Prune, Rpc, Subscription
-from net.peer import PeerId
+from net.gossip.events import Deliver, Disconnect, Effect, Fault, Message, Penalise, Send, Suggest, Validate, Verdict
+from net.gossip.records import PeerRecord, open_record, seal_record
+from net.gossip.score_book import ScoreBook
+from net.gossip.score_params import ScoreParams, TopicScoreParams
+from net.gossip.wire import Graft, IDontWant, IHave, IWant, PeerInfo, Prune, Rpc, Subscription
+from net.peer import Address, PeerId
+from net.signing import verify
 from tests.net.gossip.simulated import identity, key, router
 
 CONFIG = GossipConfig(
     d=3, d_lo=2, d_hi=4, d_out=1, d_score=1, d_lazy=2, max_peers=6, max_topics_per_peer=3, max_pending_messages=3,
     max_pending_bytes=2000, max_message_bytes=400, mcache_messages=8, max_backoffs=6, max_promises=3, max_ihave_length=4,
-    seen_capacity=10_000, max_frame_bytes=2048, flood_publish=False, max_fanout_topics=1,
+    seen_capacity=10_000, max_frame_bytes=2048, flood_publish=False, max_fanout_topics=1, idontwant_bytes=200,
+    max_idontwant_length=3, offer_px=True, px_peers=2, accept_px_threshold=10.0,
 )  # fmt: skip
+TOPIC = TopicScoreParams(
+    mesh_deliveries_weight=-1.0, mesh_failure_weight=-1.0, mesh_deliveries_window_s=10.0, mesh_deliveries_activation_s=3.0,
+    first_deliveries_cap=3.0,
+)  # fmt: skip
+PARAMS = ScoreParams(default_topic=TOPIC, colocation_threshold=1, colocation_weight=-5.0, max_retained=2)
+GROUPS = {identity(7): "host", identity(8): "host"}
 PEERS = [identity(n) for n in range(1, 9)]
 AUTHORS = (50, 51)
 peers = st.sampled_from(PEERS)
@@ -38,6 +49,13 @@ ids = st.builds(
     lambda author, seqno: bytes(identity(author)) + seqno.to_bytes(8, "big"), st.sampled_from(AUTHORS), seqnos
 )
 id_lists = st.lists(ids | st.binary(max_size=3), max_size=6).map(tuple)
+RECORDS = {
+    identity(n): seal_record(
+        PeerRecord(identity(n), 1, (Address(f"/memory/{n}"),)), lambda data, n=n: key(n).sign(data).signature
+    )
+    for n in range(1, 13)
+}
+peer_infos = st.builds(PeerInfo, st.sampled_from(list(map(bytes, RECORDS))), st.sampled_from([b"", *RECORDS.values()]))
 frames = st.builds(
     Rpc,
     subscriptions=st.lists(st.builds(Subscription, topics, st.booleans()), max_size=3).map(tuple),
@@ -45,7 +63,12 @@ frames = st.builds(
     ihave=st.lists(st.builds(IHave, topics, id_lists), max_size=1).map(tuple),
     iwant=st.lists(st.builds(IWant, id_lists), max_size=1).map(tuple),
     graft=st.lists(st.builds(Graft, topics), max_size=2).map(tuple),
-    prune=st.lists(st.builds(Prune, topics, st.none() | st.integers(0, 2**64 - 1)), max_size=1).map(tuple),
+    prune=st.lists(
+        st.builds(Prune, topics, st.none() | st.integers(0, 2**64 - 1), st.lists(peer_infos, max_size=2).map(tuple)),
+        max_size=1,
+    ).map(tuple),
+    idontwant=st.lists(st.builds(IDontWant, id_lists), max_size=1).map(tuple),
+    sender_record=st.sampled_from([b"", b"rubbish", *RECORDS.values()]),
 ).map(wire.encode)
 
 
@@ -55,7 +78,8 @@ class RouterMachine(RuleBasedStateMachine):
     @initialize(seed=st.integers(0, 5))
     def start(self, seed: int) -> None:
         self.now = 1000.0
-        self.router = router(0, CONFIG, seed=seed, now=self.now)
+        self.book = ScoreBook(PARAMS, application=lambda peer: 50.0 if peer == PEERS[0] else 0.0, group=GROUPS.get)
+        self.router = router(0, CONFIG, seed=seed, now=self.now, score=self.book)
         self.linked: set[PeerId] = set()
         self.validating: dict[bytes, Message] = {}
         self.seen_at: dict[bytes, float] = {}
@@ -82,12 +106,15 @@ class RouterMachine(RuleBasedStateMachine):
                     assert message.topic in self.router.topics
                 case Penalise(_, reason):
                     assert reason in set(Fault)
+                case Suggest(peer, addresses):
+                    assert peer not in self.linked | {self.router.peer_id}
+                    assert addresses == open_record(RECORDS[peer], verify).addresses
                 case Disconnect(peer, _):
                     assert isinstance(effects[0], Penalise) or peer not in self.linked
 
-    @rule(peer=peers, outbound=st.booleans())
-    def link_up(self, peer: PeerId, outbound: bool) -> None:
-        effects = self.router.link_up(peer, self.now, outbound=outbound)
+    @rule(peer=peers, outbound=st.booleans(), version=st.sampled_from([(1, 0), (1, 1), (1, 2)]))
+    def link_up(self, peer: PeerId, outbound: bool, version: tuple[int, int]) -> None:
+        effects = self.router.link_up(peer, self.now, outbound=outbound, version=version)
         if not any(isinstance(effect, Disconnect) for effect in effects):
             self.linked.add(peer)
         self.check(effects)
@@ -168,6 +195,22 @@ class RouterMachine(RuleBasedStateMachine):
             assert set(members) <= self.linked
         for topic in "abcde":
             assert set(self.router.subscribers(topic)) <= self.linked
+
+    @invariant()
+    def scores_are_bounded_and_agree(self) -> None:
+        for peer in PEERS:
+            score = self.router.score(peer, self.now)
+            assert score <= PARAMS.topic_cap + 50.0
+            assert (peer in self.linked) or score == 0.0
+            low, high = self.book.outlook(peer, self.now)
+            assert low - 1e-6 <= score <= high + 1e-6
+            assert self.book.at_least(peer, 0.0, self.now) == (score >= 0)
+            counters = self.book.counters(peer, self.now)
+            for topic, one in (counters.topics if counters else {}).items():
+                assert (one.mesh_since is not None) == (peer in self.router.mesh(topic))
+                assert 0 <= one.first_deliveries <= TOPIC.first_deliveries_cap
+                assert 0 <= one.mesh_deliveries <= TOPIC.mesh_deliveries_cap
+        assert len(self.book.retained(self.now)) <= PARAMS.max_retained
 
     @invariant()
     def pending_is_what_was_asked(self) -> None:

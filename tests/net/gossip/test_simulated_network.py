@@ -9,6 +9,8 @@ import pytest
 
 from net.gossip.config import GossipConfig
 from net.gossip.events import Fault, Message, Verdict
+from net.gossip.score_book import ScoreBook
+from net.gossip.score_params import ScoreParams, TopicScoreParams
 from net.gossip.wire import decode
 from net.peer import PeerId
 from tests.net.gossip.simulated import Network, identity
@@ -46,12 +48,14 @@ def test_meshes_settle_between_d_lo_and_d_hi_and_agree(seed: int) -> None:
     assert network.penalties == []
 
 
-def test_network_at_rest_costs_nothing() -> None:
-    network = Network(30)
+@pytest.mark.parametrize("scored", [False, True])
+def test_network_at_rest_costs_nothing(scored: bool) -> None:
+    network = Network(30, score=lambda _: ScoreBook() if scored else None)
     network.connect_at_random(6)
     network.subscribe(T)
+    network.subscribe("other", network.ids[:20])
     network.publish(network.ids[0], T, b"hello")
-    network.run(60)
+    network.run(900)
     ticks, frames = network.ticks, len(network.frames)
     network.run(24 * 3600)
     assert (network.ticks, len(network.frames)) == (ticks, frames)
@@ -162,12 +166,44 @@ def test_flapping_subscriber_is_never_blamed_and_never_grafts_in_backoff() -> No
     assert len(network.routers[flapper].mesh(T)) >= 4
 
 
+STRICT = TopicScoreParams(
+    mesh_deliveries_weight=-1.0,
+    mesh_deliveries_threshold=2.0,
+    mesh_deliveries_activation_s=5.0,
+    mesh_failure_weight=-0.1,
+)
+"""Members that deliver little are pruned."""
+SCORES: list[ScoreParams | None] = [
+    None,
+    ScoreParams(),
+    ScoreParams(default_topic=STRICT, behaviour_threshold=0.0, colocation_threshold=3, colocation_weight=-0.5),
+]
+
+
+@pytest.mark.parametrize("params", SCORES)
 @pytest.mark.parametrize("seed", range(3))
-def test_skipping_heartbeats_changes_nothing(seed: int) -> None:
+def test_skipping_heartbeats_changes_nothing(seed: int, params: ScoreParams | None) -> None:
     """Ticked only at their deadlines, routers send the same frames at the same times as when ticked always."""
     records = []
+    groups = dict(zip(map(identity, range(15)), "aaaabcdefghijkl", strict=True))
     for always in (False, True):
-        network = Network(15, seed=seed, always_tick=always, config=GossipConfig(d_hi=7, flood_publish=seed != 1))
+        config = GossipConfig(
+            d_hi=7,
+            flood_publish=seed != 1,
+            opportunistic_graft_beats=7,
+            opportunistic_graft_margin=0.0,
+            idontwant_bytes=0,
+            gossip_threshold=-1.0,
+            publish_threshold=-10.0,
+            graylist_threshold=-1000.0,
+        )
+        network = Network(
+            15,
+            seed=seed,
+            always_tick=always,
+            config=config,
+            score=lambda _: None if params is None else ScoreBook(params, group=groups.get),
+        )
         network.connect_at_random(4)
         network.subscribe(T, network.ids[:12])
         network.run(network.rng.uniform(3, 6))
@@ -189,7 +225,7 @@ def test_skipping_heartbeats_changes_nothing(seed: int) -> None:
         records.append((network.frames, network.deliveries, network.penalties, network.ticks))
     (*skipped, few), (*always_ticked, many) = records
     assert skipped == always_ticked
-    assert few < many / 2
+    assert few < many if params is not None else few < many / 2
 
 
 def test_equal_runs_in_two_processes() -> None:
@@ -225,3 +261,24 @@ def test_equal_runs_in_two_processes() -> None:
 def test_identities_are_in_no_particular_order() -> None:
     """Else tests of sorted iteration would hold by chance."""
     assert [identity(n) for n in range(20)] != sorted(identity(n) for n in range(20))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_honest_peers_are_never_distrusted(seed: int) -> None:
+    """With a tenth of all frames lost, nobody falls below the gossip threshold, and hardly anybody below 0."""
+    network = Network(30, seed=seed, score=lambda _: ScoreBook())
+    network.connect_at_random(6)
+    network.subscribe(T)
+    network.run(5)
+    network.lost = lambda _a, _b, _frame: network.rng.random() < 0.1
+    ids, lowest, negative, looks = [], 0.0, 0, 0
+    for step in range(300):
+        ids.append(network.publish(network.rng.choice(network.ids), T, bytes(2000 if step % 5 == 0 else 20)))
+        network.run(0.5)
+        if step % 20 == 0:
+            scores = [one.score(peer, network.now) for one in network.routers.values() for peer in one.peers]
+            lowest, negative, looks = min(lowest, *scores), negative + sum(s < 0 for s in scores), looks + len(scores)
+    assert lowest > GossipConfig().gossip_threshold
+    assert negative < looks / 100
+    network.run(10)
+    assert sum(len(network.receivers(one)) for one in ids) >= 0.995 * len(ids) * 30

@@ -9,7 +9,18 @@ from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.validators import signature_validator
 
 from net.gossip import wire
-from net.gossip.wire import Envelope, Graft, IHave, IWant, PeerInfo, Prune, RemoteProtocolError, Rpc, Subscription
+from net.gossip.wire import (
+    Envelope,
+    Graft,
+    IDontWant,
+    IHave,
+    IWant,
+    PeerInfo,
+    Prune,
+    RemoteProtocolError,
+    Rpc,
+    Subscription,
+)
 from net.signing import verify
 from tests.net.gossip.simulated import identity, key
 
@@ -34,6 +45,8 @@ RPCS = st.builds(
     iwant=st.lists(st.builds(IWant, IDS), max_size=2).map(tuple),
     graft=st.lists(st.builds(Graft, TOPICS), max_size=2).map(tuple),
     prune=st.lists(PRUNES, max_size=2).map(tuple),
+    idontwant=st.lists(st.builds(IDontWant, IDS), max_size=2).map(tuple),
+    sender_record=st.binary(max_size=40),
 )
 
 
@@ -63,10 +76,12 @@ def to_stock(rpc: Rpc, *, records: bool = False) -> rpc_pb2.RPC:
         entry = control.prune.add(topicID=prune.topic, backoff=prune.backoff)
         for info in prune.peers:
             entry.peers.add(peerID=info.peer, signedPeerRecord=info.signed_record)
+    for notice in rpc.idontwant:
+        control.idontwant.add(messageIDs=notice.ids)
+    if rpc.sender_record:
+        stock.senderRecord = rpc.sender_record
     if records:
-        stock.senderRecord = b"record"
         stock.testExtension.SetInParent()
-        control.idontwant.add(messageIDs=[b"id"])
         control.extensions.topicObservation = True
     return stock
 
@@ -97,6 +112,8 @@ def from_stock(stock: rpc_pb2.RPC) -> Rpc:
             )
             for one in control.prune
         ),
+        idontwant=tuple(IDontWant(tuple(one.messageIDs)) for one in control.idontwant),
+        sender_record=stock.senderRecord,
     )
 
 
