@@ -430,10 +430,10 @@ def _web(endpoint: tuple[str, int] | None, terminal: "Terminal | None", data: Pa
     async def serve(swarm: "Swarm", *, task_status: "trio.TaskStatus[None]") -> None:
         import trio
 
+        from actors.keyfile import session_secret
         from actors.swarm_control import SwarmControl
         from web.app import create_app
         from web.guard import hosts_of
-        from web.secret import session_secret
         from web.serve import WebError
         from web.serve import serve as serve_app
 

@@ -11,7 +11,8 @@ SIMULATION_EPOCH_MS = 1_767_225_600_000
 class Clock:
     """Milliseconds since the Unix epoch that never run backwards, counted from `epoch_ms` at construction.
 
-    Must be made inside ``trio.run``. `skew_ms` shifts what this actor believes the time to be.
+    Must be made inside ``trio.run``. `skew_ms` shifts what this actor believes the time to be; who sets it to less makes
+    that time run backwards, once.
     """
 
     __slots__ = ("_epoch_ms", "_origin", "skew_ms")
@@ -26,8 +27,17 @@ class Clock:
         return self._epoch_ms + self.skew_ms + round((trio.current_time() - self._origin) * 1000)
 
     def now_s(self) -> float:
-        """The same in seconds and unrounded: message numbers that are made of it stay new after a restart."""
-        return (self._epoch_ms + self.skew_ms) / 1000 + trio.current_time() - self._origin
+        """The run's time in seconds, unrounded and without skew, as timers count it.
+
+        Message numbers that are made of it stay new after a restart.
+        """
+        return self._epoch_ms / 1000 + trio.current_time() - self._origin
+
+    def another(self) -> "Clock":
+        """A clock of the same run that can be skewed by itself."""
+        clock = Clock(self._epoch_ms, skew_ms=self.skew_ms)
+        clock._origin = self._origin
+        return clock
 
     async def sleep_until_ms(self, when_ms: int) -> None:
         """Sleep until `now_ms()` is at least `when_ms`; checkpoints also when that is past."""

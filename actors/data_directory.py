@@ -6,7 +6,6 @@ it ends. Files: ``lock``, ``genesis.msgpack``, ``peers.msgpack``; keys and store
 
 import fcntl
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -25,8 +24,6 @@ MAX_GENESIS_BYTES = 1 << 20
 MAX_PEERS = 64
 """Ledger nodes of other processes that are remembered."""
 MAX_MEMORY_BYTES = 1 << 20
-SECRET_BYTES = 32
-SECRET_FILE = "web-secret"  # noqa: S105 - the name of a file
 
 
 class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,29 +107,3 @@ class DataDirectory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def session_secret(folder: Path | None) -> bytes:
-    """What signs browsers' sessions: kept in ``web-secret`` for its owner alone, so that forms outlive a restart.
-
-    Random without a folder. One that is damaged, unreadable or cannot be kept only costs open forms: it is replaced,
-    or used for this once.
-    """
-    fresh = secrets.token_bytes(SECRET_BYTES)
-    if folder is None:
-        return fresh
-    path = folder / SECRET_FILE
-    try:
-        known = path.read_bytes()
-    except OSError:
-        known = b""
-    if len(known) == SECRET_BYTES:
-        return known
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(fresh)
-    except OSError:
-        pass
-    return fresh

@@ -15,6 +15,8 @@ from nacl.secret import SecretBox
 from actors.identity import SEED_BYTES, Identity
 
 MAX_KEY_FILE_BYTES = 4_096
+SECRET_BYTES = 32
+SECRET_FILE = "web-secret"  # noqa: S105 - the name of a file
 
 
 class KeyFileError(Exception):
@@ -111,3 +113,29 @@ def _decode(path: Path, raw: bytes) -> _KeyFile:
 
 def _box(passphrase: str, salt: bytes, ops: int, mem: int) -> SecretBox:
     return SecretBox(pwhash.argon2id.kdf(SecretBox.KEY_SIZE, passphrase.encode(), salt, opslimit=ops, memlimit=mem))
+
+
+def session_secret(folder: Path | None) -> bytes:
+    """What signs browsers' sessions: kept in ``web-secret`` for its owner alone, so that forms outlive a restart.
+
+    Random without a folder. One that is damaged, unreadable or cannot be kept only costs open forms: it is replaced,
+    or used for this once.
+    """
+    fresh = os.urandom(SECRET_BYTES)
+    if folder is None:
+        return fresh
+    path = folder / SECRET_FILE
+    try:
+        known = path.read_bytes()
+    except OSError:
+        known = b""
+    if len(known) == SECRET_BYTES:
+        return known
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(fresh)
+    except OSError:
+        pass
+    return fresh

@@ -75,9 +75,11 @@ async def subscribed(
     """Like `Overlay.subscribe`, and the meter knows who is owed the topic's messages."""
     async with overlay.subscribe(topic, judge, buffer=buffer) as deliveries:
         world.meter.subscribed(overlay.peer_id, topic)
+        world.journal.record(world.name_of(overlay.peer_id.public_key), "subscribed", topic=topic)
         try:
             yield deliveries
         finally:
+            world.journal.record(world.name_of(overlay.peer_id.public_key), "unsubscribed", topic=topic)
             world.meter.unsubscribed(overlay.peer_id, topic)
 
 

@@ -14,6 +14,8 @@ import trio
 
 from actors.clock import SIMULATION_EPOCH_MS, Clock, Stopwatch, wall_clock_ms
 from actors.data_directory import MAX_PEERS, DataDirectory, Memory
+from actors.fault_config import LINK_FAULTS
+from actors.faults import Faults
 from actors.gossip_meter import GossipMeter
 from actors.journal import Journal
 from actors.messages import MAX_ADDRESSES, Known
@@ -143,16 +145,21 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
         for known in memory.peers:
             with suppress(ValueError):  # the file was tampered with; it is only a convenience
                 world.addresses.heard(PeerId.parse(known.peer), [Address(address) for address in known.addresses])
-        transports = Transports(world, () if virtual else tuple(plan.doors), memory.ports)
+        # A link over TCP would pass by a fault of the links in memory.
+        closed = virtual or any(isinstance(fault, LINK_FAULTS) for fault in scenario.faults)
+        transports = Transports(world, () if closed else tuple(plan.doors), memory.ports)
+        stores = _Stores(world, plan.data)
         swarm = Swarm(
             world,
             plan.kind,
             members,
             transports.make,
-            _Stores(world, plan.data).open,
+            stores.open,
             _dealer(plan, city),
             known=[peer for peer in world.addresses.others() if peer.public_key not in world.names],
+            lose_store=stores.lose,
         )
+        faults = Faults(swarm, transports.memory)
         try:
             with trio.move_on_after(seconds):
                 async with trio.open_nursery() as nursery:
@@ -162,6 +169,7 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
                     if transports.memory is not None:
                         await nursery.start(transports.memory.run)
                     await nursery.start(swarm.run)
+                    nursery.start_soon(faults.run)
                     plan.on_start(swarm)
                     if data is not None:
                         nursery.start_soon(_remember, data, swarm, transports)
@@ -246,7 +254,18 @@ class _Stores:
         from chain.sqlite_store import SqliteStore  # noqa: PLC0415 - not for runs in memory
 
         return SqliteStore(
-            self._data / f"{member.name}.sqlite",
+            self._path(self._data, member),
             self._world.network.id,
             durability=self._world.scenario.ledger.durability,
         )
+
+    def lose(self, member: Member) -> None:
+        """Delete a store that was closed."""
+        if self._data is not None:
+            path = self._path(self._data, member)
+            for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+                file.unlink(missing_ok=True)
+
+    @staticmethod
+    def _path(data: Path, member: Member) -> Path:
+        return data / f"{member.name}.sqlite"

@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from actors.fault_config import LINK_FAULTS, Fault, kind_of
+from net.memory_conditions import INFINITY, LANE_BYTES, LinkConditions, Spread
+
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -178,9 +181,27 @@ class NetworkConfig(_Section, frozen=True):
     latency_ms: Annotated[float, Meta(ge=0, le=1e6)] = 25.0
     """Memory links only: one way."""
     jitter_ms: Annotated[float, Meta(ge=0, le=1e6)] = 5.0
-    """Memory links only: uniform, plus or minus."""
+    """Memory links only: how much that varies, as `spread` says."""
+    spread: Spread = "uniform"
+    """Memory links only: ``uniform`` plus or minus the jitter; ``normal`` and ``lognormal`` with that standard deviation;
+    ``exponential`` for a tail of that mean after the latency."""
+    latency_per_km_ms: Annotated[float, Meta(ge=0, le=1e3)] = 0.0
+    """Memory links only: added for each kilometre between the places of two actors (0.005 in glass fibre); miners have
+    no place, and are everywhere."""
+    bytes_per_s: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
+    """Memory links only: what each direction of a link carries; 0: any amount."""
+    queue_bytes: Annotated[int, Meta(ge=1, le=LANE_BYTES)] = LANE_BYTES
+    """Memory links only: bytes that may wait or be under way in a direction before its sender is held up."""
     loss: Share = 0.0
     """Memory links only: share of frames lost."""
+    duplication: Share = 0.0
+    """Memory links only: share of frames that arrive twice. A fault of the transport, which is to show."""
+    reordering: Share = 0.0
+    """Memory links only: share of frames that may overtake earlier ones. A fault of the transport, which is to show."""
+    handling_ms: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
+    """Memory links only: time that each frame and request takes its receiver, who handles one after the other."""
+    silence_s: Annotated[float, Meta(gt=0, le=1e6)] = 15.0
+    """Memory links only: after how long without hearing of it a peer behind a cut link is given up."""
     degree: Positive = 6
     """Links that a ledger node opens to other ledger nodes."""
     heartbeat_ms: Positive = 1_000
@@ -188,6 +209,19 @@ class NetworkConfig(_Section, frozen=True):
     quantum_ms: Annotated[float, Meta(ge=0.0, le=100.0)] = 1.0
     """Virtual time only: arrivals are rounded up to a multiple of this, so that what comes together costs its reader
     one wake-up."""
+
+    def conditions(self) -> LinkConditions:
+        """What memory links are like, but for distance. Raises ValueError."""
+        return LinkConditions(
+            latency_s=self.latency_ms / 1000,
+            jitter_s=self.jitter_ms / 1000,
+            loss=self.loss,
+            spread=self.spread,
+            bytes_per_s=self.bytes_per_s or INFINITY,
+            queue_bytes=self.queue_bytes,
+            duplication=self.duplication,
+            reordering=self.reordering,
+        )
 
 
 class Scenario(_Section, frozen=True):
@@ -204,6 +238,8 @@ class Scenario(_Section, frozen=True):
     spatial: SpatialConfig = SpatialConfig()
     reports: ReportsConfig = ReportsConfig()
     network: NetworkConfig = NetworkConfig()
+    faults: Annotated[tuple[Fault, ...], Meta(max_length=1_000)] = ()
+    """What goes wrong, and when: see `actors.fault_config`."""
 
     @property
     def actors(self) -> int:
@@ -247,8 +283,13 @@ def _explain(error: msgspec.ValidationError, tree: Mapping[str, Any]) -> str:
     what, _, path = str(error).partition(" - at ")
     keys = path.strip("`").removeprefix("$").removeprefix(".")
     value: Any = tree
-    for key in keys.split(".") if keys else ():
-        value = value.get(key) if isinstance(value, dict) else None
+    for key in keys.replace("[", ".[").split(".") if keys else ():
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list) and key[1:-1].isdigit():
+            value = value[int(key[1:-1])]
+        else:
+            value = None
     given = f" (it is {value!r})" if value is not None and not isinstance(value, dict) else ""
     return f"scenario: {what[0].lower()}{what[1:]}, at {keys or 'the top level'}{given}"
 
@@ -297,6 +338,17 @@ def _check(scenario: Scenario) -> None:
         )
         if low > high
     ]
+    network = scenario.network
+    try:
+        network.conditions()
+    except ValueError as error:
+        problems.append(f"network: {error}")
+    if network.kind != "memory":
+        problems += [
+            f"faults[{number}].kind: a {kind_of(fault)} needs network.kind memory"
+            for number, fault in enumerate(scenario.faults)
+            if isinstance(fault, LINK_FAULTS)
+        ]
     if problems:
         msg = "scenario: " + "; ".join(problems)
         raise ScenarioError(msg)

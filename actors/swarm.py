@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import trio
 
 from actors.actor import Actor
+from actors.clock import Clock
 from actors.facility import Facility
 from actors.light_node import LightNode
 from actors.mec import MecNode
@@ -36,6 +38,7 @@ NEIGHBOURS = 2
 State = Literal["starting", "running", "restarting", "stopped"]
 MakeTransport = Callable[[Member], Transport]
 OpenStore = Callable[[Member], Store]
+LoseStore = Callable[[Member], None]
 DealIncidents = Callable[[int, int], Iterator[Incident]]
 
 
@@ -61,7 +64,9 @@ class Swarm:
         open_store: OpenStore,
         incidents: DealIncidents,
         known: Sequence[PeerId] = (),
+        lose_store: LoseStore = lambda _: None,
     ) -> None:
+        """`lose_store` deletes what `open_store` would find: it was closed before."""
         self.world = world
         self.kind = kind
         self.members = tuple(members)
@@ -79,6 +84,12 @@ class Swarm:
         self._make_transport = make_transport
         self._stores: dict[str, Store] = {}
         self._open_store = open_store
+        self._lose_store = lose_store
+        self._lives: dict[str, trio.CancelScope] = {}
+        self._down: dict[str, trio.Event] = {}
+        """Who was stopped, and what starts them again."""
+        self._diskless: set[str] = set()
+        self._clocks: dict[str, Clock] = {member.name: world.clock.another() for member in members}
         requesters = [member.name for member in members if member.role == "requester"]
         self._incidents = {name: incidents(place, len(requesters)) for place, name in enumerate(requesters)}
         world.journal.listen(self._listen)
@@ -107,6 +118,27 @@ class Swarm:
         for node in self.full_nodes:
             node.witnesses.append(witness)
 
+    def stop(self, name: str, *, lose_disk: bool = False) -> None:
+        """Crash an actor: it stays down until `start`. With `lose_disk` it finds its store empty then."""
+        if lose_disk:
+            self._diskless.add(name)
+        if name not in self._down:
+            self._down[name] = trio.Event()
+            self.states[name] = "stopped"
+            if name in self._lives:
+                self._lives[name].cancel()
+
+    def start(self, name: str) -> None:
+        """Start an actor that was stopped."""
+        down = self._down.pop(name, None)
+        if down is not None:
+            self.states[name] = "restarting"
+            down.set()
+
+    def set_clock(self, name: str, skew_ms: int) -> None:
+        """Have an actor believe it to be that much later (or earlier) than the run's clock says."""
+        self._clocks[name].skew_ms = skew_ms
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start ledger nodes one after the other, then everybody else at once; started() when all are up."""
         self.world.journal.record("swarm", "start", actors=len(self.members), network=self.world.genesis.network)
@@ -134,18 +166,24 @@ class Swarm:
     ) -> None:
         started = False
         while True:
+            while (down := self._down.get(member.name)) is not None:
+                await down.wait()
+            life = trio.CancelScope()
             try:
-                async with trio.open_nursery() as nursery:
-                    actor = self._build(member)
-                    self.actors[member.name] = actor
-                    self.world.addresses.put(member.identity.peer_id, actor.node.overlay.addresses)
-                    await nursery.start(actor.run)
-                    self.world.addresses.put(member.identity.peer_id, actor.node.overlay.addresses)
-                    self.states[member.name] = "running"
-                    self.world.journal.record(member.name, "up", role=member.role)
-                    if not started:
-                        task_status.started()
-                        started = True
+                self._bury(member)
+                with life:
+                    async with trio.open_nursery() as nursery:
+                        self._lives[member.name] = life
+                        actor = self._build(member)
+                        self.actors[member.name] = actor
+                        self.world.addresses.put(member.identity.peer_id, actor.node.overlay.addresses)
+                        await nursery.start(actor.run)
+                        self.world.addresses.put(member.identity.peer_id, actor.node.overlay.addresses)
+                        self.states[member.name] = "running"
+                        self.world.journal.record(member.name, "up", role=member.role)
+                        if not started:
+                            task_status.started()
+                            started = True
             except Exception as error:  # noqa: BLE001 - an actor that fails must not take its neighbours along
                 cause = _cause(error)
                 if not started and isinstance(cause, StoreError | ScenarioError):
@@ -154,17 +192,29 @@ class Swarm:
                     msg = f"{member.name}: {cause.strerror or cause}"
                     raise CannotStartError(msg) from None
                 self.world.fail(member.name, _summary(cause))
+            if life.cancelled_caught:
+                self.world.journal.record(member.name, "down", disk_lost=member.name in self._diskless)
+                continue  # it may be to start again already
             self.states[member.name] = "restarting"
             pause = min(LAST_RESTART_S, FIRST_RESTART_S * 2 ** min(10, self.restarts[member.name]))
             self.restarts[member.name] += 1
             await trio.sleep(pause)
 
+    def _bury(self, member: Member) -> None:
+        """Lose the disk of who was to lose it, now that nobody writes there any more."""
+        if member.name in self._diskless:
+            self._diskless.discard(member.name)
+            if store := self._stores.pop(member.name, None):
+                store.close()
+                self._lose_store(member)
+
     def _build(self, member: Member) -> Actor:
         """A fresh actor of a member, with the store of the one before."""
         population = self.world.scenario.population
+        world = replace(self.world, clock=self._clocks[member.name])
         transport = self._make_transport(member)
         if member.role in LEDGER_ROLES:
-            full = self._full_node(member, transport)
+            full = self._full_node(world, member, transport)
             if member.role == "miner":
                 return Miner(full, population.miner)
             assert member.place is not None  # noqa: S101 - operators have a site
@@ -172,12 +222,12 @@ class Swarm:
                 return MecNode(full, population.mec, member.place)
             return Facility(full, population.facility, member.place)
         assert member.place is not None  # noqa: S101 - people have a home
-        light = self._light_node(member, transport)
+        light = self._light_node(world, member, transport)
         if member.role == "worker":
             return Worker(light, population.worker, member.place)
         return Requester(light, member.place, self._incidents[member.name])
 
-    def _full_node(self, member: Member, transport: Transport) -> FullNode:
+    def _full_node(self, world: World, member: Member, transport: Transport) -> FullNode:
         store = self._stores.get(member.name)
         if store is None:
             store = self._stores[member.name] = self._open_store(member)
@@ -186,17 +236,17 @@ class Swarm:
         others = [m for m in self.members if m.role in LEDGER_ROLES and m is not member]
         known = [m.identity.peer_id for m in others if self.world.addresses.is_own(m.identity.peer_id)]
         known += self._known
-        node = FullNode(self.world, member.name, member.identity, transport, core, store, known)
+        node = FullNode(world, member.name, member.identity, transport, core, store, known)
         node.witnesses += self._witnesses
         return node
 
-    def _light_node(self, member: Member, transport: Transport) -> LightNode:
+    def _light_node(self, world: World, member: Member, transport: Transport) -> LightNode:
         rng = self.world.rng(member.name, "peers")
         gateways = [m for m in self.members if m.role == "mec"] or [m for m in self.members if m.role in LEDGER_ROLES]
         others = [m for m in self.members if m.role not in LEDGER_ROLES and m.name in self.actors]
         spares = [m.identity.peer_id for m in rng.sample(gateways, min(SPARES, len(gateways)))]
         return LightNode(
-            self.world,
+            world,
             member.name,
             member.identity,
             transport,

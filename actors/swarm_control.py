@@ -59,6 +59,7 @@ class SwarmControl:
     def __init__(self, swarm: Swarm) -> None:
         self._swarm = swarm
         self._world = swarm.world
+        self._depth = swarm.world.genesis.pow.finality_depth
         self._streams: list[BoundedStream] = []
         self._sent: OrderedDict[TxId, Content] = OrderedDict()
         """What was submitted here, which the ledger may not have yet."""
@@ -192,7 +193,9 @@ class SwarmControl:
         found = self._find(actor)
         heads = await self._ask(found.ledger.heads)
         rows = await self._ask(lambda: found.ledger.headers(before, limit))
-        return [block_summary(header, count, size, heads.final.height) for header, count, size in rows]
+        # The chain may have moved between the two answers; what is `finality_depth` deep in the second is final.
+        final = max([heads.final.height, *(header.height - self._depth for header, _, _ in rows[:1])])
+        return [block_summary(header, count, size, final) for header, count, size in rows]
 
     async def block(self, actor: str, ref: str) -> BlockView:
         """See `Control.block`."""

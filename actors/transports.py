@@ -1,13 +1,16 @@
 """Which transport each actor of a process gets: memory, libp2p, or both."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 from actors.population import Member
 from actors.scenario import ScenarioError
+from actors.sensing.mobility import Point
 from actors.world import World
 from net.composite import MEMORY, TCP, CompositeTransport, Part
 from net.memory import LinkConditions, MemoryNetwork
-from net.peer import Address
+from net.peer import Address, PeerId
 from net.transport import Transport
 
 MAX_PORT = 65_535
@@ -31,22 +34,24 @@ class Transports:
         self._ports = ports
         self._listening: dict[str, Transport] = {}
         self._places: dict[str, int] = {}
+        self._sites: dict[PeerId, Point] = {}
+        self._handling_s = config.handling_ms / 1000
         self.memory: MemoryNetwork | None = None
         if config.kind == "memory":
-            conditions = LinkConditions(
-                latency_s=config.latency_ms / 1000, jitter_s=config.jitter_ms / 1000, loss=config.loss
-            )
             self.memory = MemoryNetwork(
                 rng=world.rng("network", "links"),
-                conditions=conditions,
+                conditions=partial(_by_distance, config.conditions(), config.latency_per_km_ms, self._sites),
                 quantum_s=config.quantum_ms / 1000 if virtual else 0.0,
+                silence_s=config.silence_s,
             )
 
     def make(self, member: Member) -> Transport:
         """A fresh transport."""
         if self.memory is None:
             return self._libp2p(member)
-        attached = self.memory.attach(member.identity.peer_id)
+        if member.place is not None:
+            self._sites[member.identity.peer_id] = member.place
+        attached = self.memory.attach(member.identity.peer_id, handling_s=self._handling_s)
         if self._doors and member.role == "mec":
             return CompositeTransport([Part(attached, MEMORY), Part(self._libp2p(member), TCP)])
         return attached
@@ -81,3 +86,13 @@ def _nth(door: Address, place: int) -> Address:
         msg = f"--listen {door}: actor number {place + 1} would need port {int(port) + place}"
         raise ScenarioError(msg)
     return Address(f"{host}/{int(port) + place}")
+
+
+def _by_distance(
+    base: LinkConditions, per_km_ms: float, sites: Mapping[PeerId, Point], source: PeerId, target: PeerId
+) -> LinkConditions:
+    """Make what lies between two actors' places take its time; who has no place is near everybody."""
+    a, b = sites.get(source), sites.get(target)
+    if not per_km_ms or a is None or b is None:
+        return base
+    return replace(base, latency_s=base.latency_s + a.distance_m(b) / 1e6 * per_km_ms)

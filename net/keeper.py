@@ -33,7 +33,8 @@ class _Known:
 class ConnectionKeeper:
     """Holds an overlay's number of links between `min_degree` and `max_degree`, as far as the known peers allow.
 
-    Below `min_degree`, dials known peers, chosen at random. Above `max_degree`, hangs up on the newest links that the
+    Below `min_degree`, dials known peers, chosen at random. Besides, dials again whom it had dialled and lost after a
+    while, the latest `min_degree` of them: two halves that a cut separated would else each be content with itself for good. Above `max_degree`, hangs up on the newest links that the
     other side dialled, then on the newest of ours. `run` must be running.
     """
 
@@ -48,6 +49,7 @@ class ConnectionKeeper:
         self._inbound: dict[PeerId, None] = {}  # links that others dialled, oldest first
         self._outbound: dict[PeerId, None] = {}
         self._dialling: dict[PeerId, None] = {}
+        self._lost: dict[PeerId, None] = {}  # links of ours that went down without our hanging up, oldest first
         self._changed = trio.Event()
         overlay.suggest_to(self.add)
 
@@ -85,18 +87,24 @@ class ConnectionKeeper:
 
     def _link_up(self, peer: PeerId, *, outbound: bool) -> None:
         self._inbound.pop(peer, None)
+        self._lost.pop(peer, None)
         (self._outbound if outbound else self._inbound)[peer] = None
         if known := self._known.get(peer):
             known.linked_at = trio.current_time()
 
     def _link_down(self, peer: PeerId) -> None:
         self._inbound.pop(peer, None)
+        ours = peer in self._outbound
         self._outbound.pop(peer, None)
         if known := self._known.get(peer):
             if trio.current_time() - known.linked_at < STEADY_S:
                 self._put_off(known)
-            else:
-                known.failures = 0
+                return
+            known.failures = 0
+            if ours:
+                self._lost[peer] = None
+                if len(self._lost) > self._min_degree:
+                    del self._lost[next(iter(self._lost))]
 
     async def _keep(self, nursery: trio.Nursery) -> None:
         while True:
@@ -104,12 +112,14 @@ class ConnectionKeeper:
             surplus = len(self._overlay.peers()) - self._max_degree
             if surplus > 0:
                 for peer in [*reversed(self._inbound), *reversed(self._outbound)][:surplus]:
+                    self._outbound.pop(peer, None)
                     await self._overlay.hang_up(peer)
             ready, next_ready = self._candidates()
-            for peer in self._rng.sample(ready, min(max(0, self._wanted()), len(ready))):
+            missed = [peer for peer in ready if peer in self._lost] if self._wanted() <= 0 else []
+            for peer in missed or self._rng.sample(ready, min(max(0, self._wanted()), len(ready))):
                 self._dialling[peer] = None
                 nursery.start_soon(self._dial, peer, self._known[peer])
-            with trio.move_on_at(next_ready if self._wanted() > 0 else float("inf")):
+            with trio.move_on_at(next_ready if self._wanted() > 0 or self._lost else float("inf")):
                 await self._changed.wait()
 
     def _wanted(self) -> int:

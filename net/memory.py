@@ -1,7 +1,15 @@
-"""A network in memory: peers of one process whose links have latency, jitter and loss.
+"""A network in memory: peers of one process, whose links have latency, bandwidth, loss, and faults.
 
 Time is trio's, hence virtual under a mock clock; chance is the `random.Random` given, drawn in the order of sending, so
-a run is repeatable when its schedule is. What a link does is decided in `net.memory_wire`.
+a run is repeatable when its schedule is. What a link does is decided in `net.memory_wire`; what it is like and what may
+ail it is said in `net.memory_conditions`.
+
+*Dead links.* Where a cut separates two peers, in either direction, what they send vanishes. Both ends notice, as a
+keep-alive would have them: each end is taken to ask every KEEP_ALIVE_S seconds whether the other is there, and to give
+the link up once it had no answer for `silence_s`. No such message is really sent, since fifty links a peer would cost
+more than what they carry: with a cut comes an alarm for each end, `silence_s` less a draw of up to KEEP_ALIVE_S later,
+which reports LinkDown unless the cut was mended before. What a real link would repeat, that it opens or closes, comes
+through after a cut. Dials fail while it lasts, after about 15 s.
 """
 
 from __future__ import annotations
@@ -14,8 +22,9 @@ from functools import partial
 
 import trio
 
-from net.memory_links import LANE_EXCHANGES, Exchange, LinkConditions, LinkEnd, Outcome, Tally, Traffic
-from net.memory_wire import Listener, Wire
+from net.memory_conditions import Impairment, LinkConditions
+from net.memory_links import LANE_EXCHANGES, Exchange, LinkEnd, Outcome, Tally, Traffic
+from net.memory_wire import Listener, Nature, Trouble, Wire
 from net.peer import Address, PeerId
 from net.transport import (
     MAX_FRAME_BYTES,
@@ -37,7 +46,12 @@ LINK_BACKLOG = 64
 DIAL_RETRIES_S = (1.0, 2.0, 4.0, 8.0)
 """Pauses after a lost opening packet, as TCP's (RFC 6298 §2: first 1 s, then doubled); then the dial has failed."""
 
-__all__ = ["LinkConditions", "MemoryNetwork", "MemoryTransport", "Traffic"]
+DIAL_TIMEOUT_S = 120.0
+"""How long a dial whose opening got through waits for the link; it may still come up later."""
+SILENCE_S = 15.0
+"""After how much silence a peer is given up, unless the network is made with another."""
+
+__all__ = ["Impairment", "LinkConditions", "MemoryNetwork", "MemoryTransport", "Traffic"]
 
 
 PERFECT = LinkConditions()
@@ -51,28 +65,52 @@ class MemoryNetwork:
     so that a simulation of many peers wakes the dispatcher less often; 0 keeps them exact.
     """
 
-    def __init__(self, *, rng: random.Random, conditions: LinkConditions = PERFECT, quantum_s: float = 0.0) -> None:
-        self._wire = Wire(rng, conditions, quantum_s)
-        self._addresses: dict[PeerId, Address] = {}
+    def __init__(
+        self,
+        *,
+        rng: random.Random,
+        conditions: LinkConditions | Nature = PERFECT,
+        quantum_s: float = 0.0,
+        silence_s: float = SILENCE_S,
+    ) -> None:
+        """Take `conditions` for all links, or a function from (source, target) to those of one direction.
 
-    def attach(self, peer_id: PeerId) -> MemoryTransport:
+        `silence_s`: after how many seconds the end of a link that was cut gives up its peer; above 0.
+        """
+        if not silence_s > 0:
+            raise ValueError(f"giving up after {silence_s} s would leave no link")
+        nature = _alike(conditions) if isinstance(conditions, LinkConditions) else conditions
+        self._wire = Wire(rng, nature, quantum_s, silence_s)
+
+    def attach(self, peer_id: PeerId, *, handling_s: float = 0.0) -> MemoryTransport:
         """Make the transport of a peer; one that comes back keeps its address and its counts.
 
+        `handling_s`: CPU seconds that each frame and request takes the peer, one after the other; what arrives
+        meanwhile waits, and its senders are held up. For virtual time, where handling takes no time by itself.
         Raises ValueError while an earlier transport of that peer is running.
         """
-        address = self._addresses.setdefault(peer_id, Address(f"/memory/{len(self._addresses) + 1}"))
+        addresses = self._wire.addresses
+        address = addresses.setdefault(peer_id, Address(f"/memory/{len(addresses) + 1}"))
         if address in self._wire.listening:
             msg = f"{peer_id} is attached already"
             raise ValueError(msg)
-        return MemoryTransport(self._wire, peer_id, address)
+        return MemoryTransport(self._wire, peer_id, address, handling_s)
 
     def set_conditions(self, source: PeerId, target: PeerId, conditions: LinkConditions) -> None:
         """Set what becomes of all that `source` sends to `target` from now on (one direction)."""
         self._wire.set_conditions(source, target, conditions)
 
     def conditions(self, source: PeerId, target: PeerId) -> LinkConditions:
-        """Say what holds from `source` to `target` now."""
+        """Say what holds from `source` to `target` by nature."""
         return self._wire.conditions(source, target)
+
+    def impair(self, trouble: Trouble) -> None:
+        """From now on, have `trouble(source, target)` say what ails each direction; in place of what did before.
+
+        It must give the same answer for the same peers until the next call. What waits on a link that was held or
+        clogged is sent on under the new conditions; what was under way arrives.
+        """
+        self._wire.impair(trouble)
 
     def traffic(self, peer_id: PeerId | None = None) -> Traffic:
         """Count what one peer, or all of them together, sent and received since first attached."""
@@ -92,10 +130,11 @@ class MemoryTransport:
     that is cancelled is a crash: what it had not yet sent or read is gone, and its peers see LinkDown.
     """
 
-    def __init__(self, wire: Wire, peer_id: PeerId, address: Address) -> None:
+    def __init__(self, wire: Wire, peer_id: PeerId, address: Address, handling_s: float = 0.0) -> None:
         self._wire = wire
         self._peer_id = peer_id
         self._address = address
+        self._handling_s = handling_s
         self._tally = wire.tallies.setdefault(peer_id, Tally())
         self._links: dict[PeerId, LinkEnd] = {}
         self._inbox, self._events = trio.open_memory_channel[TransportEvent](INBOX_EVENTS)
@@ -172,9 +211,10 @@ class MemoryTransport:
                 raise NotConnectedError(msg)
             outcome = wire.dialling[pair] = Outcome()
             self._open(listener, outcome)
-        await outcome.settled.wait()
-        if outcome.failure:
-            raise NotConnectedError(outcome.failure)
+        with trio.move_on_after(DIAL_TIMEOUT_S):
+            await outcome.settled.wait()
+        if outcome.failure or not outcome.settled.is_set():
+            raise NotConnectedError(outcome.failure or f"{peer!r} did not answer within {DIAL_TIMEOUT_S:g} s")
 
     async def hang_up(self, peer: PeerId) -> None:
         """Close the link to `peer`, if there is one; the peer learns of it one latency later."""
@@ -271,10 +311,11 @@ class MemoryTransport:
         mine = LinkEnd(self._peer_id, self._arrive, lane, self._tally, outcome, outbound=True)
         mine.twin = listener.far_end(self._peer_id, outcome)
         mine.twin.twin = mine
+        outcome.end = mine
         self._tell(mine, LinkUp(self._peer_id, outbound=False))
 
     def _tell(self, end: LinkEnd, news: LinkUp | LinkDown) -> None:
-        self._wire.carry_surely(end.lane, end.twin, news, 0)
+        self._wire.carry_surely(end.lane, end.twin, news)
 
     def _drop_link(self, peer: PeerId, reason: str) -> None:
         """Close our end and send the news after what we sent before."""
@@ -282,9 +323,17 @@ class MemoryTransport:
         end.close(reason)
         self._tell(end, LinkDown(self._peer_id))
 
+    def give_up(self, peer: PeerId) -> None:
+        """Take down the link to a peer that has not been heard for too long, if there is one."""
+        if peer in self._links:
+            self._drop_link(peer, f"{peer!r} has not been heard for too long")
+            self._put(None, LinkDown(peer), 0)
+
     def _settle(self, end: LinkEnd, failure: str) -> None:
+        if end.outcome.settled.is_set():
+            return
         me, peer = end.owner, end.twin.owner
-        self._wire.dialling.pop((min(me, peer), max(me, peer)), None)
+        del self._wire.dialling[min(me, peer), max(me, peer)]
         end.outcome.settle(failure)
 
     # Receiving. -----------------------------------------------------------------------------------------------
@@ -307,7 +356,8 @@ class MemoryTransport:
 
     def _link_arrives(self, end: LinkEnd, event: LinkUp) -> None:
         # There is no link to that peer yet: its end, if there was one, came before on the same lane.
-        if not self._running or self._backlog >= LINK_BACKLOG:
+        given_up = end.outbound and end.outcome.settled.is_set()
+        if not self._running or self._backlog >= LINK_BACKLOG or given_up:
             self._tell(end, LinkDown(self._peer_id))
             if end.outbound:
                 self._settle(end, "this transport stopped, or has no room for events, while it dialled")
@@ -332,15 +382,16 @@ class MemoryTransport:
 
     def _put(self, end: LinkEnd | None, event: TransportEvent, size: int) -> None:
         """Put an event where the reader finds it, after all that came before. `end` is None for our own doing."""
-        if not self._overflow:
+        if not self._overflow and not self._handling_s:
             try:
                 self._inbox.send_nowait(event)
             except trio.WouldBlock:
-                self._overflowed.set()
+                pass
             except trio.BrokenResourceError:
                 return  # the owner closed `events`: nobody reads any more
             else:
                 return
+        self._overflowed.set()
         self._overflow.append((end, event, size))
         if end is not None:
             end.twin.lane.entered(size)
@@ -348,11 +399,13 @@ class MemoryTransport:
             self._backlog += 1
 
     async def _feed_inbox(self) -> None:
-        """Move what did not fit into the inbox as its reader makes room."""
+        """Move what did not fit into the inbox as its reader makes room, each thing when it has been handled."""
         while True:
             await self._overflowed.wait()
             while self._overflow:
                 end, event, size = self._overflow[0]
+                if self._handling_s and isinstance(event, FrameReceived | RequestReceived):
+                    await trio.sleep(self._handling_s)
                 with suppress(trio.BrokenResourceError):  # as in _put
                     try:
                         self._inbox.send_nowait(event)
@@ -383,20 +436,24 @@ class _Asked:
         if len(body) > MAX_REQUEST_BYTES:
             raise FrameTooLargeError(_too_large("answer", len(body), MAX_REQUEST_BYTES))
         self._end.twin.tally.request_bytes += len(body)
-        await self._answer(partial(self._exchange.succeed, body))
+        await self._answer(len(body), partial(self._exchange.succeed, body))
 
     async def refuse(self, reason: str) -> None:
-        await self._answer(partial(self._exchange.fail, reason, definite=True))
+        await self._answer(len(reason), partial(self._exchange.fail, reason, definite=True))
 
-    async def _answer(self, settle: Callable[[], None]) -> None:
+    async def _answer(self, size: int, settle: Callable[[], None]) -> None:
         await trio.lowlevel.checkpoint()
         if self._answered:
             msg = "a request is answered once"
             raise RuntimeError(msg)
         self._answered = True
         # When the link has gone down meanwhile, the exchange has failed already, and this changes nothing.
-        self._wire.answer(self._end.twin.lane, settle)
+        self._wire.answer(self._end.twin.lane, size, settle)
 
 
 def _too_large(what: str, size: int, bound: int) -> str:
     return f"a {what} of {size} bytes; at most {bound} are allowed"
+
+
+def _alike(conditions: LinkConditions) -> Nature:
+    return lambda source, target: conditions  # noqa: ARG005 - a Nature

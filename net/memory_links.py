@@ -1,4 +1,4 @@
-"""The links of a memory network: what a link does to what it carries, and the queues in which things wait."""
+"""The links of a memory network: their ends, and the queues in which things wait."""
 
 from __future__ import annotations
 
@@ -8,39 +8,12 @@ from dataclasses import dataclass, field
 
 import trio
 
+from net.memory_conditions import INFINITY, LANE_FRAMES, Impairment, LinkConditions
 from net.peer import PeerId
 from net.transport import TransportEvent
 
-LANE_FRAMES = 256
-"""Frames and requests that may be under way, or wait for the receiver, in one direction of a link."""
-LANE_BYTES = 4 << 20
-"""Bytes likewise. The frame that crosses the bound is still taken, so one frame of any allowed size passes."""
 LANE_EXCHANGES = 64
 """Requests of one peer to another that may await their answer; more wait their turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkConditions:
-    """What one direction of a link does to frames, requests and answers.
-
-    A frame takes `latency_s` plus a uniform draw of ± `jitter_s` seconds, but never overtakes an earlier one;
-    it is lost with probability `loss`. Raises ValueError for what no link can be.
-    """
-
-    latency_s: float = 0.0
-    """One way, at least 0."""
-    jitter_s: float = 0.0
-    """From 0 to `latency_s`."""
-    loss: float = 0.0
-    """From 0 to 1. Per frame: there is no retransmission below us; only dialling tries again."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.jitter_s <= self.latency_s < float("inf"):
-            msg = f"latency {self.latency_s} s ± {self.jitter_s} s: need 0 ≤ jitter ≤ latency"
-            raise ValueError(msg)
-        if not 0 <= self.loss <= 1:
-            msg = f"a loss of {self.loss} is not a probability"
-            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +28,8 @@ class Traffic:
     """Sent, and taken by the link's loss or by its going down."""
     frames_dropped: int = 0
     """Not sent: `send_nowait` found the queue full or no link."""
+    frames_duplicated: int = 0
+    """Sent once, and carried twice."""
     requests_sent: int = 0
     request_bytes: int = 0
     """Bodies of requests and answers this peer sent."""
@@ -70,6 +45,7 @@ class Tally:
     bytes_received: int = 0
     frames_lost: int = 0
     frames_dropped: int = 0
+    frames_duplicated: int = 0
     requests_sent: int = 0
     request_bytes: int = 0
 
@@ -109,22 +85,57 @@ class Lane:
     One lane outlives its link: the end of an old link arrives before the beginning of the next.
     """
 
-    __slots__ = ("conditions", "in_flight", "last_due", "pending", "pending_bytes", "room", "source", "target")
+    __slots__ = (
+        "bytes_per_s",
+        "cut_off",
+        "in_flight",
+        "last_due",
+        "max_bytes",
+        "nature",
+        "pending",
+        "pending_bytes",
+        "plain",
+        "room",
+        "sending",
+        "source",
+        "target",
+        "trouble",
+        "waiting",
+    )
 
-    def __init__(self, source: PeerId, target: PeerId, conditions: LinkConditions) -> None:
+    def __init__(self, source: PeerId, target: PeerId, nature: LinkConditions, trouble: Impairment) -> None:
         self.source = source
         self.target = target
-        self.conditions = conditions
         self.in_flight: deque[tuple[LinkEnd, TransportEvent, int]] = deque()
         self.last_due = 0.0
-        # In flight, or arrived and waiting for the receiver to read.
+        # Under way, or arrived and waiting for the receiver to read.
         self.pending = 0
         self.pending_bytes = 0
         self.room: trio.Event | None = None
+        # Only on lanes that are not plain: what has not left the sender, by its bytes still to be sent.
+        self.waiting: deque[Parcel] = deque()
+        self.sending: Sending | None = None
+        # News that a cut keeps from arriving, to be repeated when it is over.
+        self.cut_off: list[tuple[LinkEnd, TransportEvent]] = []
+        self.change(nature, trouble)
+
+    def change(self, nature: LinkConditions, trouble: Impairment) -> None:
+        """Take over new conditions. The wire looks after what waits."""
+        self.nature = nature
+        self.trouble = trouble
+        self.bytes_per_s = 0.0 if trouble.held else min(nature.bytes_per_s, trouble.bytes_per_s)
+        self.max_bytes = nature.queue_bytes
+        # One flag, so that an ordinary link pays for one look.
+        self.plain = (
+            nature.is_plain
+            and not trouble.cut
+            and self.bytes_per_s == INFINITY
+            and not (self.waiting or self.sending or self.cut_off)
+        )
 
     @property
     def is_full(self) -> bool:
-        return self.pending >= LANE_FRAMES or self.pending_bytes >= LANE_BYTES
+        return self.pending >= LANE_FRAMES or self.pending_bytes >= self.max_bytes
 
     async def wait_for_change(self) -> None:
         """Wait until something left the lane or its link went down."""
@@ -147,6 +158,24 @@ class Lane:
         self.pending_bytes -= size
         if self.room is not None:
             self.wake()
+
+
+class Parcel:
+    """Something that waits to be sent: how many bytes are left, and what happens when all have."""
+
+    __slots__ = ("launch", "left")
+
+    def __init__(self, left: float, launch: Callable[[], None]) -> None:
+        self.left = left
+        self.launch = launch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sending:
+    """A lane's first parcel, being sent since some time at some rate."""
+
+    since: float
+    bytes_per_s: float
 
 
 Arrive = Callable[["LinkEnd", TransportEvent, int], None]
@@ -182,10 +211,11 @@ class LinkEnd:
 
 @dataclass(slots=True)
 class Outcome:
-    """How a dial ended: `failure` is empty when the link came up."""
+    """How a dial ended: `failure` is empty when the link came up. `end` is the dialler's."""
 
     settled: trio.Event = field(default_factory=trio.Event)
     failure: str = ""
+    end: LinkEnd = field(init=False)
 
     def settle(self, failure: str) -> None:
         self.failure = failure

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from actors.checkers import conflicting_finality, messages_from_nowhere
+
 Record = dict[str, Any]
 
 
@@ -42,47 +44,6 @@ def what_went_wrong(report: Mapping[str, Any]) -> list[str]:
         wrong.append(f"{reports['closed']} reports closed of {reports['confirmed']} confirmed")
     if report["votes"]["revealed"] > report["votes"]["cast"]:
         wrong.append("more votes were revealed than cast")
-    return wrong
-
-
-def conflicting_finality(journal: Iterable[Record]) -> list[str]:
-    """One final block a height, whoever says so; and each node finalises height after height."""
-    ids: dict[int, str] = {}
-    last: dict[str, int] = {}
-    wrong = []
-    for record in journal:
-        actor, kind = record["a"], record["k"]
-        if kind in ("up", "jumped"):
-            last.pop(actor, None)  # a new life may begin anywhere
-        elif kind == "final":
-            height, id_ = record["height"], record["id"]
-            if ids.setdefault(height, id_) != id_:
-                wrong.append(f"{actor} finalised {id_} at height {height}, another node {ids[height]}")
-            if height != last.get(actor, height - 1) + 1:
-                wrong.append(f"{actor} finalised height {height} after {last[actor]}")
-            last[actor] = height
-    return wrong
-
-
-def messages_from_nowhere(journal: Iterable[Record]) -> list[str]:
-    """Gossip delivers to an actor only what was published, by another, and once (a restarted actor forgets)."""
-    published: dict[str, str] = {}
-    got: dict[str, set[str]] = defaultdict(set)
-    wrong = []
-    for record in journal:
-        match record["k"]:
-            case "up":
-                got.pop(record["a"], None)
-            case "published":
-                published[record["id"]] = record["a"]
-            case "delivered":
-                if record["id"] not in published:
-                    wrong.append(f"{record['a']} got {record['id']}, which nobody published")
-                elif published[record["id"]] == record["a"]:
-                    wrong.append(f"{record['a']} was delivered its own {record['id']}")
-                elif record["id"] in got[record["a"]]:
-                    wrong.append(f"{record['a']} got {record['id']} twice")
-                got[record["a"]].add(record["id"])
     return wrong
 
 

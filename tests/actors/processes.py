@@ -33,13 +33,15 @@ lon_min = 11.34
 lon_max = 11.36
 [population]
 requester = { count = 2, false_share = 0.0 }
-worker = { count = 5, accuracy = 1.0, presence_interval_ms = 1000, look_ms = [50, 200], roam_m = 300.0 }
+worker = { count = 8, accuracy = 1.0, presence_interval_ms = 1000, look_ms = [50, 200], roam_m = 300.0 }
 miner = { count = 2, hash_rate = 60 }
 mec = { count = 2 }
 facility = { count = 1, review_ms = [100, 300] }
 [ledger]
 block_interval_ms = 300
 [spatial]
+# A combination of workers serves once: with groups of five, eight workers would soon have none left.
+group_size = 3
 vote_window_ms = 1500
 reveal_window_ms = 2000
 duplicate_radius_m = 10
@@ -56,7 +58,8 @@ class Process:
         self.journal = folder / f"{name}.jsonl"
         self.report = folder / f"{name}.json"
         self.output = folder / f"{name}.out"
-        self.report.unlink(missing_ok=True)
+        for path in (self.report, self.journal):
+            path.unlink(missing_ok=True)  # of a process of that name before
         self.started_s = time.monotonic()
         environment = {k: v for k, v in os.environ.items() if k != "CROWDMESH_PASSPHRASE"}
         with self.output.open("wb") as out:

@@ -53,7 +53,7 @@ def test_every_role_joins_and_takes_part(start, tmp_path):
 
     worker = join("worker", MIDDLE, "worker")
     others = join("others", CORNER, "miner", "mec", "facility", "requester")
-    worker.wait_for(lambda: len(worker.records("revealed")) >= 2, "votes of the worker")
+    worker.wait_for(lambda: worker.records("revealed"), "a vote of the worker")
     others.wait_for(lambda: len(others.records("enrolled")) == 2, "two enrolments")
     others.wait_for(lambda: len(others.records("reported")) >= 2, "reports of the requester")
     # What was revealed is tallied and final a few seconds later.

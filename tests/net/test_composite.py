@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from net.composite import MEMORY, MERGED_EVENTS, TCP, CompositeTransport, Part
 from net.libp2p_host import Libp2pTransport
 from net.memory import INBOX_EVENTS, MemoryNetwork, MemoryTransport
-from net.memory_links import LANE_FRAMES
+from net.memory_conditions import LANE_FRAMES
 from net.peer import Address
 from net.transport import (
     FrameReceived,

@@ -16,7 +16,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from net.memory import INBOX_EVENTS, LINK_BACKLOG, LinkConditions, MemoryNetwork, MemoryTransport
-from net.memory_links import LANE_FRAMES
+from net.memory_conditions import LANE_FRAMES
 from net.peer import PeerId
 from net.transport import FrameReceived, LinkDown, LinkUp, NotConnectedError, RequestFailedError, RequestReceived
 from tests.net.transport_conformance import CHECKS, Check, MakeTransport, check_name, connect, expect, running

@@ -18,7 +18,7 @@ from net.gossip.config import GossipConfig
 from net.gossip.events import Fault, Message, Verdict
 from net.gossip.wire import Subscription, decode
 from net.memory import LinkConditions
-from net.memory_links import LANE_FRAMES
+from net.memory_conditions import LANE_FRAMES
 from net.overlay import Judge, Overlay
 from net.transport import FrameReceived, LinkDown, LinkUp
 from tests.net.swarm import LAN, TOPIC, accept, identity, listening, swarm

@@ -33,7 +33,7 @@ SETTINGS = {
     "spatial.group_size": "3",
     "spatial.min_workers": "3",
     "spatial.report_radius_m": "60000",
-    "spatial.vote_window_ms": "4000",
+    "spatial.vote_window_ms": "6000",
     "spatial.reveal_window_ms": "4000",
     "reports.per_minute": "0.001",
 }

@@ -148,6 +148,7 @@ async def test_report_vote_and_be_paid(swarm, browser):
     assert all("status of 409" in line for line in reporter.complaints + voter.complaints)
 
 
+@pytest.mark.slow
 async def test_report_and_vote_without_scripts(swarm, browser):
     """Forms and reloading do all of it."""
     page = await browser.page(scripts=False)
