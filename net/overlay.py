@@ -32,6 +32,7 @@ from net.gossip.router import GossipRouter
 from net.gossip.score_book import Score
 from net.peer import Address, PeerId
 from net.requests import Handler, RequestDesk
+from net.second_wave import SecondWave
 from net.signing import Sign, Verify
 from net.transport import (
     FrameReceived,
@@ -144,6 +145,7 @@ class Overlay:
         self._watchers: list[trio.MemorySendChannel[LinkUp | LinkDown]] = []
         self._backlogs: dict[PeerId, deque[bytes]] = {}
         self._unjudged: list[Message] = []  # of this turn
+        self._second_wave = SecondWave(config)
         self._desk = RequestDesk(self._report)
         self._suggest: Callable[[PeerId, Sequence[Address]], None] | None = None
         self._wake_at = float("inf")
@@ -329,8 +331,8 @@ class Overlay:
     async def _pump(self) -> None:
         """Hand what the transport brings to the router, in turns of what is there already.
 
-        New messages are judged, hence forwarded, at the end of a turn: whoever sent a copy in the same turn then needs
-        none. This saves a quarter of all copies in a large mesh, and costs no message any time that it did not wait.
+        New messages are judged, hence forwarded, at the end of a turn: whoever sent a copy in the same turn, or declined
+        one, then needs none.
         """
         events = self._transport.events
         async for event in events:
@@ -348,17 +350,23 @@ class Overlay:
     async def _keep_time(self) -> None:
         """Tick the router when it wants to be."""
         while True:
-            self._wake_at = self._router.next_deadline()
+            self._wake_at = self._next_deadline()
             self._alarm = trio.Event()
             with trio.move_on_after(max(0.0, self._wake_at - self._clock())):
                 await self._alarm.wait()
             now = self._clock()
             if self._router.next_deadline() <= now:
                 self._apply(self._router.tick(now), now)
+            for held in self._second_wave.take(now):
+                if self._router.still_wanted(held.send.peer, held.message_id, now):
+                    self._send(held.send, now)
+
+    def _next_deadline(self) -> float:
+        return min(self._router.next_deadline(), self._second_wave.next_due)
 
     def _rearm(self) -> None:
         """Wake the timekeeper if the router wants a tick earlier than it did."""
-        if self._router.next_deadline() < self._wake_at:
+        if self._next_deadline() < self._wake_at:
             self._alarm.set()
 
     def _handle(self, event: TransportEvent, now: float) -> None:
@@ -435,7 +443,14 @@ class Overlay:
         if self._unjudged:
             unjudged, self._unjudged = self._unjudged, []
             for message in unjudged:
-                self._apply(self._router.verdict(message.id, self._judge(message), now), now)
+                effects = self._router.verdict(message.id, self._judge(message), now)
+                if effects and type(effects[0]) is Deliver:
+                    self._deliver(effects[0], now)
+                    sends = [effect for effect in effects if type(effect) is Send]
+                    for send in self._second_wave.split(message, sends, now):
+                        self._send(send, now)
+                else:
+                    self._apply(effects, now)
 
     def _judge(self, message: Message) -> Verdict:
         entry = self._topics.get(message.topic)

@@ -389,6 +389,12 @@ class GossipRouter:
         self.counters.forwarded += len(sends)
         return [Deliver(message, next(iter(senders))), *sends]
 
+    def still_wanted(self, peer: PeerId, message_id: MessageId, now: float) -> bool:
+        """Whether to send a copy that was held back after `verdict`; one that is not sent is not counted as forwarded."""
+        wanted = peer in self._neighbours and self._unwanted.wants(peer, message_id, self._beats.number(now))
+        self.counters.forwarded -= not wanted
+        return wanted
+
     def publish(self, topic: str, data: bytes, now: float) -> tuple[MessageId, list[Effect]]:
         """Sign and send a message; delivered to ourselves as well when the topic is joined.
 
