@@ -16,6 +16,7 @@ from actors.world import World
 from chain.codec import encode
 from chain.errors import MalformedError
 from net.gossip.events import MessageId
+from net.gossip.score_book import ScoreBook
 from net.keeper import ConnectionKeeper
 from net.overlay import Delivery, Judge, Overlay
 from net.peer import Address, PeerId
@@ -63,6 +64,7 @@ def open_overlay(world: World, name: str, identity: Identity, transport: Transpo
         rng=world.rng(name, "gossip"),
         clock=world.clock.now_s,
         observer=_Observer(world, name, identity.peer_id),
+        score=ScoreBook() if world.scenario.network.scoring else None,
     )
     world.meter.watch(overlay.router.counters)
     return overlay

@@ -169,7 +169,8 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
                     if transports.memory is not None:
                         await nursery.start(transports.memory.run)
                     await nursery.start(swarm.run)
-                    nursery.start_soon(faults.run)
+                    if scenario.faults:
+                        nursery.start_soon(faults.run)
                     plan.on_start(swarm)
                     if data is not None:
                         nursery.start_soon(_remember, data, swarm, transports)

@@ -206,6 +206,8 @@ class NetworkConfig(_Section, frozen=True):
     """Links that a ledger node opens to other ledger nodes."""
     heartbeat_ms: Positive = 1_000
     """How often gossip repairs its meshes and tells what it has."""
+    scoring: bool = True
+    """Whether peers are scored (GossipSub v1.1): those who misbehave lose their place in the mesh, then all attention."""
     quantum_ms: Annotated[float, Meta(ge=0.0, le=100.0)] = 1.0
     """Virtual time only: arrivals are rounded up to a multiple of this, so that what comes together costs its reader
     one wake-up."""

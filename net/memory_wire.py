@@ -193,7 +193,7 @@ class Wire:
             return
         # The link is ordered: what jitter would let overtake waits for what went before.
         due = self._now() + nature.delay_s(self._rng)
-        if self._quantum_s:  # as in _due, which would be one call more in the busiest place
+        if self._quantum_s:  # _due would be two calls more in the busiest place
             due = -(-due // self._quantum_s) * self._quantum_s
         due = max(due, lane.last_due)
         lane.last_due = due
@@ -210,13 +210,17 @@ class Wire:
         lane.waiting.append(Parcel(size, launch))
         self._pump(lane)
 
-    def _pump(self, lane: Lane) -> None:
-        """Send what waits, one after the other, as fast as the lane takes it; a lane that is held takes nothing."""
+    def _pump(self, lane: Lane, free_since: float | None = None) -> None:
+        """Send what waits, one after the other, as fast as the lane takes it; a lane that is held takes nothing.
+
+        `free_since`: when the last parcel was through, if that was before now because of the quantum.
+        """
         while lane.waiting and lane.sending is None and lane.bytes_per_s:
             parcel = lane.waiting[0]
             if parcel.left and lane.bytes_per_s < INFINITY:
-                lane.sending = Sending(trio.current_time(), lane.bytes_per_s)
-                done = lane.sending.since + parcel.left / lane.bytes_per_s
+                since = trio.current_time() if free_since is None else free_since
+                lane.sending = Sending(since, lane.bytes_per_s)
+                done = self._rounded(since + parcel.left / lane.bytes_per_s)
                 self._schedule(done, partial(self._sent, lane, lane.sending))
                 return
             lane.waiting.popleft()
@@ -225,10 +229,18 @@ class Wire:
             lane.change(lane.nature, lane.trouble)  # it may be plain again
 
     def _sent(self, lane: Lane, sending: Sending) -> None:
-        if lane.sending is sending:
-            lane.sending = None
-            lane.waiting.popleft().launch()
-            self._pump(lane)
+        if lane.sending is not sending:
+            return
+        now, done = trio.current_time(), sending.since
+        # All that are through within this quantum, at the price of one wake-up; the first is, whatever rounding says.
+        while True:
+            parcel = lane.waiting.popleft()
+            done += parcel.left / sending.bytes_per_s
+            parcel.launch()
+            if not lane.waiting or done + lane.waiting[0].left / sending.bytes_per_s > now:
+                break
+        lane.sending = None
+        self._pump(lane, done)
 
     def _launch(self, lane: Lane, end: LinkEnd, event: TransportEvent, size: int) -> None:
         lane.left(size)
@@ -284,10 +296,10 @@ class Wire:
                 del self._lanes[pair]
 
     def _due(self, delay_s: float) -> float:
-        due = self._now() + delay_s
-        if self._quantum_s:
-            due = -(-due // self._quantum_s) * self._quantum_s
-        return due
+        return self._rounded(self._now() + delay_s)
+
+    def _rounded(self, due: float) -> float:
+        return -(-due // self._quantum_s) * self._quantum_s if self._quantum_s else due
 
     def _schedule(self, due: float, arrival: Callable[[], None]) -> None:
         if due in self._arrivals:

@@ -18,8 +18,7 @@ A *message* goes through these states, each left by one thing only:
 An own message starts as delivered (`publish`). A message that cannot become pending (topic not joined, too long, bad
 signature, no room) stays unknown: nobody can spoil an id for others by sending rubbish under it first.
 
-A long message is announced to its mesh with IDONTWANT when it becomes pending, to peers of v1.2; what they do not want,
-we do not forward to them (`net.gossip.unwanted`).
+A long message is announced to mesh peers of v1.2 when it becomes pending; what they announce so, we do not send them.
 
 The *heartbeat* (`tick`) repairs meshes, advertises what is held (`net.gossip.lazy`), blames for broken promises, and
 ages the cache. A heartbeat that would do none of it may be skipped: `next_deadline` is infinite then, and otherwise a
@@ -39,9 +38,8 @@ What a peer does is told to a `Score`, and what the score says is heeded at thes
 A frame that is no RPC changes nothing and ends in `Penalise` and `Disconnect`.
 
 Deviations: fanout is refilled when we publish, not by the heartbeat; the first GRAFT which can have crossed our PRUNE is
-refused without blame; an IWANT is answered also after an IDONTWANT, for it is the later wish; opportunistic grafting wants
-a margin above the median; no explicit peering agreements, for who wants them gives such peers a high score and keeps the
-links up; a key in a message is checked and not forwarded.
+refused without blame; an IWANT is heeded after an IDONTWANT, for it is the later wish; opportunistic grafting wants a
+margin; no explicit peering agreements (a high application score serves); a key in a message is checked, not forwarded.
 """
 
 from collections.abc import Sequence
@@ -175,9 +173,9 @@ class GossipRouter:
     def link_up(
         self, peer: PeerId, now: float, *, outbound: bool = True, version: tuple[int, int] = (1, 1)
     ) -> list[Effect]:
-        """Begin to speak with `peer`. A link that is up already stays as it is.
+        """Begin to speak with `peer`: `outbound` when we dialled it; `version` of GossipSub, (1, 2) for ``/meshsub/1.2.0``.
 
-        `outbound` when we dialled it; `version` of GossipSub as agreed, (1, 2) for ``/meshsub/1.2.0``.
+        A link that is up already stays as it is.
         """
         if peer in self._neighbours or peer == self.peer_id:
             return []
@@ -251,7 +249,7 @@ class GossipRouter:
         if rpc.ihave or rpc.iwant or rpc.graft or rpc.prune or rpc.idontwant:
             effects += self._on_control(peer, rpc, now)
         elif len(frame) < self._config.idontwant_bytes:
-            return effects  # nothing that is in a frame so short made us say anything
+            return effects  # nothing in a frame so short made us say anything
         # Ahead of the Validates: an IDONTWANT is in time only before the judge has spoken.
         return [*self._flush(), *effects]
 
@@ -459,9 +457,9 @@ class GossipRouter:
             return []
         self._last_beat = beat
         self.counters.heartbeats += 1
-        effects: list[Effect] = []
-        for peer in self._lazy.overdue(now):
-            effects += self._blame(peer, Fault.BROKEN_PROMISE, now)
+        effects = [
+            effect for peer in self._lazy.overdue(now) for effect in self._blame(peer, Fault.BROKEN_PROMISE, now)
+        ]
         every = self._config.opportunistic_graft_beats
         grafts, prunes = self._mesh.maintain(now, opportunistic=beat % every == 0)
         for peer, topic in prunes:
@@ -501,8 +499,7 @@ class GossipRouter:
         return self._penalised(peer, fault, now)
 
     def _penalised(self, peer: PeerId, fault: Fault, now: float) -> list[Effect]:
-        """Say so; if it was a mesh member, the heartbeat may have to end that."""
-        self._beats.want(now)
+        self._beats.want(now)  # it may have to leave a mesh
         return [Penalise(peer, fault)]
 
     def _flush(self) -> list[Effect]:

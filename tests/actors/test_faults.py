@@ -71,6 +71,15 @@ def test_a_lost_disk_is_gone_from_the_file_system(tmp_path):
     assert again == {"mec-01", "miner-01"}
 
 
+@pytest.mark.parametrize("kind, doors", [("partition", 1), ("heal", 2)])
+def test_no_door_past_a_fault_of_links(kind, doors):
+    """In real time MEC nodes listen on TCP as well, unless a cut between two of them would then cut nothing."""
+    keys = {"groups": [["*"], ["rest"]]} if kind == "partition" else {}
+    swarms = []
+    run_plan(RunPlan(small(faults=[fault(50, kind, **keys)]), "swarm", seconds=2.0, on_start=swarms.append))
+    assert len(swarms[0].actors["mec-01"].node.overlay.addresses) == doors
+
+
 def test_who_is_down_stays_down_until_restarted(tmp_path):
     faults = [fault(10, "crash", actors=["miner-02", "worker-03"]), fault(30, "restart", actors=["miner-02"])]
     run = simulate(small(faults=faults, **DEEP), tmp_path)

@@ -35,6 +35,8 @@ SETTLE_S = 2.0
 
 def quiet_town():
     return small(
+        # One peer commits all these offences: with scores, nobody would listen to it after the first.
+        network__scoring=False,
         population__miner={"count": 1, "hash_rate": 64, "step_ms": 10**9},
         reports__per_minute=1e-6,
         spatial__vote_window_ms=600_000,

@@ -14,7 +14,7 @@ from tests.checkers import of_kind, violations, what_went_wrong
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory):
     """A minute of a small town in which everybody sees what is there."""
-    return simulate(small(), tmp_path_factory.mktemp("honest"))
+    return simulate(small(seed=6), tmp_path_factory.mktemp("honest"))  # seven of its nineteen reports are false
 
 
 def test_nothing_is_wrong(honest):

@@ -144,7 +144,7 @@ def test_a_report_from_submission_to_its_end():
         assert (await settled(control, report, "closed")).outcome == "repaired"
 
         second = (await control.submit_report("requester-02", "fire", away.lat, away.lon)).report
-        await trio.sleep(3)
+        await settled(control, second, "pending", "assigned")
         rows = await control.reports("worker-01")
         assert [row.id for row in rows] == [second, report]
         assert [row.id for row in await control.reports("worker-01", limit=1)] == [second]

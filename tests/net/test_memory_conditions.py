@@ -128,6 +128,23 @@ async def test_bandwidth_sends_one_after_the_other(autojump_clock: MockClock) ->
         assert trio.current_time() - began == pytest.approx(0.51)
 
 
+async def test_bandwidth_is_exact_over_many_quanta(autojump_clock: MockClock) -> None:
+    """Frames that are through in between wait for the end of their quantum, and the next one loses nothing by it."""
+    async with network(LinkConditions(latency_s=0.01, bytes_per_s=123_457), quantum_s=0.001) as net:
+        a, b = net.attach(peer(0)), net.attach(peer(1))
+        async with running(a, b):
+            await connect(a, b)
+            began = trio.current_time()
+            for n in range(2_000):
+                await a.send(b.peer_id, bytes(7 + n % 13))
+                while b.events.statistics().current_buffer_used:
+                    await expect(b, FrameReceived)
+            while net.traffic(b.peer_id).frames_received < 2_000:
+                await expect(b, FrameReceived)
+            sent = net.traffic(a.peer_id).bytes_sent
+            assert trio.current_time() - began == pytest.approx(0.01 + sent / 123_457, abs=0.0021)
+
+
 async def test_requests_and_answers_take_bandwidth(autojump_clock: MockClock) -> None:
     async with pair(LinkConditions(bytes_per_s=1_000)) as (_, a, b), trio.open_nursery() as nursery:
 

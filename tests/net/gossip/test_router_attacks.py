@@ -1,6 +1,7 @@
 """Each primitive of an attack against one router, or a few: what it costs the attacker, and that it is in vain."""
 
 from collections import Counter
+from math import inf
 
 import pytest
 
@@ -228,3 +229,31 @@ def test_members_that_forward_nothing_are_pruned_all_over_a_network() -> None:
     assert after < before / 3
     for message_id in ids:
         assert set(honest) <= set(network.receivers(message_id))
+
+
+def test_who_is_needed_is_grafted_once_it_is_forgiven_though_nothing_happens() -> None:
+    one = scored(3, ScoreParams(behaviour_threshold=0.0, behaviour_decay=0.5))
+    say(one, BAD, 3.0, prune=(Prune(T, 1),))
+    for _ in range(3):
+        one.receive(BAD, b"\x12\x03\x12\x01d", 3.0)  # unsigned
+    assert one.score(BAD, 3.0) < 0
+    tick_until(one, 9.0)
+    assert BAD not in one.mesh(T)
+    tick_until(one, 40.0)
+    assert one.score(BAD, 40.0) == pytest.approx(0, abs=0.1)
+    assert BAD in one.mesh(T)
+    assert one.next_deadline() == inf
+
+
+def test_links_of_a_host_come_and_go_and_the_heartbeat_heeds_it() -> None:
+    host = PEERS[:3]
+    one = settled(3, score=ScoreBook(ScoreParams(colocation_threshold=3), group=lambda _: "host"))
+    assert (one.mesh(T), one.next_deadline()) == (host, inf)
+    one.link_up(PEERS[3], 3.0)
+    tick_until(one, 5.0)
+    assert one.mesh(T) == []
+    tick_until(one, 79.0)  # the backoffs are over
+    assert (one.mesh(T), one.next_deadline()) == ([], inf)
+    one.link_down(PEERS[3], 80.0)
+    tick_until(one, 82.0)
+    assert one.mesh(T) == host
