@@ -3,8 +3,8 @@
 In a mesh of degree d a message crosses nearly every edge once or twice, since both ends hear it at about the same time.
 An IDONTWANT (gossipsub-v1.2.md) comes too late to prevent that if everybody forwards at once: it takes as long as the
 copy. So a copy goes at once to `d_eager` members only, and to the others `stagger_s` later, unless they have it by then
-(cf. "staggered sending" in Farooq et al., "Staggering and Fragmentation for Improved Large Message Handling in
-libp2p GossipSub", 2025). Nobody is passed over who did not say so: a liar harms itself.
+(cf. "message staggering" in Farooq, Cizain and Kaiser, "Staggering and Fragmentation for Improved Large Message
+Handling in libp2p GossipSub", arXiv:2504.10365, 2025, which sends one after the other). Nobody is passed over who did not say so: a liar harms itself.
 """
 
 from collections import deque

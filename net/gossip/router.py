@@ -376,16 +376,12 @@ class GossipRouter:
         self._score.delivered(message, senders, now)
         self._cache.put(envelope)
         self._beats.want(now)
-        sends = [
-            Send(peer, envelope.entry)
-            for peer in self._mesh.members(message.topic)
-            if peer not in senders and peer != message.source
-        ]
+        targets = [one for one in self._mesh.members(message.topic) if one not in senders and one != message.source]
         if self._unwanted.used:
             beat = self._beats.number(now)
-            sends = [send for send in sends if self._unwanted.wants(send.peer, message.id, beat)]
-        self.counters.forwarded += len(sends)
-        return [Deliver(message, next(iter(senders))), *sends]
+            targets = [peer for peer in targets if self._unwanted.wants(peer, message.id, beat)]
+        self.counters.forwarded += len(targets)
+        return [Deliver(message, next(iter(senders))), *[Send(peer, envelope.entry) for peer in targets]]
 
     def still_wanted(self, peer: PeerId, message_id: MessageId, now: float) -> bool:
         """Whether to send a copy that was held back after `verdict`; one that is not sent is not counted as forwarded."""
