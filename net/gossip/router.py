@@ -378,8 +378,7 @@ class GossipRouter:
         self._beats.want(now)
         targets = [one for one in self._mesh.members(message.topic) if one not in senders and one != message.source]
         if self._unwanted.used:
-            beat = self._beats.number(now)
-            targets = [peer for peer in targets if self._unwanted.wants(peer, message.id, beat)]
+            targets = [one for one in targets if self._unwanted.wants(one, message.id, self._beats.number(now))]
         self.counters.forwarded += len(targets)
         return [Deliver(message, next(iter(senders))), *[Send(peer, envelope.entry) for peer in targets]]
 
@@ -407,8 +406,7 @@ class GossipRouter:
         effects: list[Effect] = [Deliver(envelope.message, None)] if self._mesh.joined(topic) else []
         targets = self._mesh.targets(topic, now)
         self.counters.forwarded += len(targets)
-        effects += [Send(peer, envelope.entry) for peer in targets]
-        return envelope.message.id, effects
+        return envelope.message.id, [*effects, *[Send(peer, envelope.entry) for peer in targets]]
 
     def subscribe(self, topic: str, now: float) -> list[Effect]:
         """Join a topic; nothing happens when it is joined. Raises ValueError when that is one topic too many."""
