@@ -294,40 +294,23 @@ def bench(name: str, quick: bool, report_path: Path | None, as_json: bool) -> No
     degree, message size and signing. Two minutes.
 
     overlay-scale: the reference evaluation of GossipSub in virtual time: 1,000 actors, 100 of which publish 120 messages
-    of 2 KiB a second over links of 25 ms. Latencies, losses and copies per delivery. A virtual minute takes about 20
-    minutes; --quick is 5 virtual seconds.
+    of 2 KiB a second over links of 25 ms. Latencies, losses and copies per delivery. A virtual minute takes the better
+    part of an hour; --quick is 5 virtual seconds and some four minutes.
 
     actors: start-up, memory and idle CPU of 500 actors in one process. Two minutes.
     """
     from actors.terminal import write_json
-
-    def progress(text: str) -> None:
-        click.echo(text, err=True)
+    from experiments.benches import measure
 
     with _errors():
-        if name == "gossip":
-            from experiments import bench_gossip
-
-            size = {"nodes": 20, "messages": 30} if quick else {}
-            result, table = bench_gossip.run(**size, progress=progress), bench_gossip.table
-        elif name == "overlay-scale":
-            from experiments import bench_overlay
-
-            scale = bench_overlay.QUICK if quick else bench_overlay.Size()
-            result, table = bench_overlay.run(scale, progress=progress), bench_overlay.table
-        else:
-            from experiments import bench_actors
-
-            actors, idle_s = (100, 10.0) if quick else (500, 60.0)
-            result, table = bench_actors.run(actors=actors, idle_s=idle_s, progress=progress), bench_actors.table
+        result, table = measure(name, quick=quick, progress=lambda text: click.echo(text, err=True))
         if report_path:
             write_json(report_path, result)
         if as_json:
             import json
 
-            click.echo(json.dumps(result, indent=2))
-        else:
-            click.echo(table(result))
+            table = json.dumps(result, indent=2)
+        click.echo(table)
 
 
 @main.group()
@@ -461,34 +444,19 @@ def _web(
     """
 
     async def serve(swarm: "Swarm", *, task_status: "trio.TaskStatus[None]") -> None:
-        import trio
-
         from actors.keyfile import session_secret
         from actors.swarm_control import SwarmControl
-        from web.app import create_app
-        from web.guard import hosts_of
-        from web.serve import WebError
-        from web.serve import serve as serve_app
+        from web.beside import serve_beside
 
-        host, port = endpoint
-        app = create_app(SwarmControl(swarm), secret=session_secret(data), allowed_hosts=hosts_of(host))
-        announced = False
-        try:
-            async with trio.open_nursery() as nursery:
-                try:
-                    url = await nursery.start(serve_app, app, host, port)
-                except WebError:
-                    if not elsewhere:
-                        raise
-                    url = await nursery.start(serve_app, app, host, 0)
-                announce(url)
-                announced = True
-                task_status.started()
-        except Exception as error:
-            # The pages are a window: a run that has begun goes on without them.
-            if not announced:
-                raise
-            swarm.world.fail("web", f"{type(error).__name__}: {error}")
+        await serve_beside(
+            SwarmControl(swarm),
+            *endpoint,
+            secret=session_secret(data),
+            elsewhere=elsewhere,
+            announce=announce,
+            failed=lambda text: swarm.world.fail("web", text),
+            task_status=task_status,
+        )
 
     return serve
 
