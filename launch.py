@@ -18,6 +18,7 @@ from actors import parameters
 if TYPE_CHECKING:
     import trio
 
+    from actors.processes import Processes
     from actors.run import RunPlan
     from actors.scenario import Scenario
     from actors.swarm import Swarm
@@ -28,8 +29,9 @@ VIOLATION, USAGE, FAILURE = 1, 2, 3
 INTERRUPTED = 130
 """As shells count it: nothing was done. Who interrupts a run gets its report, and the exit code that it says."""
 USER_ERRORS = {"ScenarioError", "KeyFileError"}
-FAILURES = {"JoinError", "StoreError", "WebError", "GenesisError", "CannotStartError", "OSError"}
+FAILURES = {"JoinError", "StoreError", "WebError", "GenesisError", "CannotStartError", "ProcessError", "OSError"}
 WEB_DEFAULT = "127.0.0.1:8000"
+WEB = parameters.endpoint(WEB_DEFAULT)
 
 
 class Parsed(click.ParamType[Any]):
@@ -91,6 +93,7 @@ def main() -> None:
     help="Where others can join; the second actor to listen takes the next port.  [default: /ip4/127.0.0.1/tcp/0]",
 )
 @click.option("--data", type=FOLDER, help="Keep ledgers here, and go on from there next time.  [default: in memory]")
+@click.option("--processes", type=click.IntRange(1, 64), default=1, help="Split the population over P processes.")
 @REPORTS
 @REPORT
 @JOURNAL
@@ -108,6 +111,7 @@ def swarm(
     no_web: bool,
     listen: tuple[str, ...],
     data: Path | None,
+    processes: int,
     reports: Path | None,
     report_path: Path | None,
     journal: Path | None,
@@ -120,6 +124,7 @@ def swarm(
     SCENARIO is a TOML file; without one, a small seeded city. Ends after --for, or with Ctrl-C.
     """
     from actors import run
+    from actors.terminal import voice
 
     chosen = [f"ledger.kind={ledger!r}"] * bool(ledger) + [f"network.kind={network!r}"] * bool(network)
     with _errors():
@@ -133,10 +138,30 @@ def swarm(
             data=data,
             journal=journal,
             doors=run.doors(listen),
-            **_voice(terminal),
+            **voice(terminal),
         )
-        serve = None if no_web else _web(web, terminal, data)
+        if processes > 1:
+            pages = None if no_web else web or WEB
+            how = _processes(processes, reports, terminal, pages, elsewhere=web is None)
+            _run(plan, None, terminal, report_path, as_json=as_json, processes=how)
+            return
+        serve = None if no_web else _web(web or WEB, _announcing(terminal), data, elsewhere=web is None)
         _run(plan, serve, terminal, report_path, as_json=as_json)
+
+
+@main.command(hidden=True)
+def process() -> None:
+    """One of the processes of `swarm --processes`: takes its part in from its parent on stdin."""
+    from actors.process_child import serve_parent
+    from actors.process_messages import Assignment
+
+    def pages(assignment: Assignment, announce: Callable[[str], None]) -> Callable[..., Any] | None:
+        if assignment.web is None:
+            return None
+        data = Path(assignment.data, f"process-{assignment.index + 1}") if assignment.data else None
+        return _web(assignment.web, announce, data, elsewhere=assignment.web_elsewhere)
+
+    sys.exit(0 if serve_parent(pages) else FAILURE)
 
 
 @main.command()
@@ -169,6 +194,7 @@ def simulate(
     Two runs of one seed have the same journal, byte for byte. --for is virtual time (default 10m).
     """
     from actors import run
+    from actors.terminal import voice
 
     with _errors():
         config, file = _configure(scenario, list(overrides), seed, actors, reports)
@@ -180,7 +206,7 @@ def simulate(
             reports=file,
             journal=journal,
             progress_s=10.0,
-            **_voice(terminal),
+            **voice(terminal),
         )
         _run(plan, None, terminal, report_path, as_json=as_json)
 
@@ -230,6 +256,7 @@ def node(
     from actors import join, run
     from actors.scenario import load
     from actors.sensing.mobility import Point
+    from actors.terminal import voice
 
     with _errors():
         config = load(scenario, overrides)
@@ -249,37 +276,41 @@ def node(
             journal=journal,
             doors=run.doors(listen),
             join=joining,
-            **_voice(terminal),
+            **voice(terminal),
         )
-        _run(plan, _web(web, terminal, data) if web else None, terminal, report_path, as_json=as_json)
+        serve = _web(web, _announcing(terminal), data, elsewhere=False) if web else None
+        _run(plan, serve, terminal, report_path, as_json=as_json)
 
 
 @main.command()
-@click.argument("name", type=click.Choice(["gossip"]))
-@click.option("--quick", is_flag=True, help="Fewer messages: about half a minute instead of two.")
+@click.argument("name", type=click.Choice(["gossip", "overlay-scale", "actors"]))
+@click.option("--quick", is_flag=True, help="A smaller measurement, of a minute or two.")
 @REPORT
 @JSON
 def bench(name: str, quick: bool, report_path: Path | None, as_json: bool) -> None:
-    """Measure a part against its peers in one run.
+    """Measure a part, some against their peers in the same run.
 
     gossip: deliveries per CPU second of stock py-libp2p GossipSub, and of ours over memory and over TCP: the same graph,
-    degree, message size and signing.
+    degree, message size and signing. Two minutes.
+
+    overlay-scale: the reference evaluation of GossipSub in virtual time: 1,000 actors, 100 of which publish 120 messages
+    of 2 KiB a second over links of 25 ms. Latencies, losses and copies per delivery. A virtual minute takes the better
+    part of an hour; --quick is 5 virtual seconds and some four minutes.
+
+    actors: start-up, memory and idle CPU of 500 actors in one process. Two minutes.
     """
     from actors.terminal import write_json
-    from experiments import bench_gossip
+    from experiments.benches import measure
 
-    del name  # there is one so far
-    size = {"nodes": 20, "messages": 30} if quick else {}
     with _errors():
-        result = bench_gossip.run(**size, progress=lambda text: click.echo(text, err=True))
+        result, table = measure(name, quick=quick, progress=lambda text: click.echo(text, err=True))
         if report_path:
             write_json(report_path, result)
         if as_json:
             import json
 
-            click.echo(json.dumps(result, indent=2))
-        else:
-            click.echo(bench_gossip.table(result))
+            table = json.dumps(result, indent=2)
+        click.echo(table)
 
 
 @main.command()
@@ -388,24 +419,6 @@ def _terminal(*, as_json: bool, quiet: bool) -> "Terminal | None":
     return None if out is None else Terminal(out)  # None: the stream is closed
 
 
-def _voice(terminal: "Terminal | None") -> dict[str, Any]:
-    """What a plan does to tell of its progress."""
-    from actors.terminal import doors
-
-    if terminal is None:
-        return {}
-
-    def start(swarm: "Swarm") -> None:
-        for door in doors(swarm)[:1]:
-            terminal.say(f"join     python launch.py node --role miner --data DIR --bootstrap {door}")
-
-    return {
-        "on_start": start,
-        "on_progress": terminal.progress,
-        "on_error": lambda text: terminal.say(f"error    {text}"),
-    }
-
-
 def _run(
     plan: "RunPlan",
     serve: Callable[..., Any] | None,
@@ -413,6 +426,7 @@ def _run(
     report_path: Path | None,
     *,
     as_json: bool,
+    processes: "Processes | None" = None,
 ) -> None:
     """Run a plan, write and print its report, and end the process as its outcome says."""
     import json
@@ -422,7 +436,12 @@ def _run(
 
     if terminal:
         terminal.introduce(plan)
-    report = run_plan(plan, serve)
+    if processes is None:
+        report = run_plan(plan, serve)
+    else:
+        from actors.processes import run_processes
+
+        report = run_processes(plan, processes)
     if plan.reports is not None:
         report["refused_rows"] = [{"line": row.line, "reason": row.reason} for row in plan.reports.refused]
     if as_json:
@@ -437,42 +456,43 @@ def _run(
         sys.exit(FAILURE)
 
 
-def _web(endpoint: tuple[str, int] | None, terminal: "Terminal | None", data: Path | None) -> Callable[..., Any]:
-    """What serves the web pages beside a run. A port that was not asked for may be another one if it is taken.
+def _announcing(terminal: "Terminal | None") -> Callable[[str], None]:
+    return lambda url: terminal.say(f"web      {url}") if terminal else None
+
+
+def _processes(
+    count: int, reports: Path | None, terminal: "Terminal | None", web: tuple[str, int] | None, *, elsewhere: bool
+) -> "Processes":
+    """How a population is split over processes of this program, and what is told of it."""
+    from actors.processes import Processes
+    from actors.terminal import parents_voice
+
+    command = [sys.executable, str(Path(__file__).resolve()), "process"]
+    return Processes(count, command, reports=reports, web=web, web_elsewhere=elsewhere, **parents_voice(terminal))
+
+
+def _web(
+    endpoint: tuple[str, int], announce: Callable[[str], None], data: Path | None, *, elsewhere: bool
+) -> Callable[..., Any]:
+    """What serves the web pages beside a run, and announces their URL; `elsewhere`: on a free port if need be.
 
     Sessions of browsers outlive a restart with the same `data` directory.
     """
 
     async def serve(swarm: "Swarm", *, task_status: "trio.TaskStatus[None]") -> None:
-        import trio
-
         from actors.keyfile import session_secret
         from actors.swarm_control import SwarmControl
-        from web.app import create_app
-        from web.guard import hosts_of
-        from web.serve import WebError
-        from web.serve import serve as serve_app
+        from web.beside import serve_beside
 
-        host, port = endpoint or parameters.endpoint(WEB_DEFAULT)
-        app = create_app(SwarmControl(swarm), secret=session_secret(data), allowed_hosts=hosts_of(host))
-        announced = False
-        try:
-            async with trio.open_nursery() as nursery:
-                try:
-                    url = await nursery.start(serve_app, app, host, port)
-                except WebError:
-                    if endpoint is not None:
-                        raise
-                    url = await nursery.start(serve_app, app, host, 0)
-                if terminal:
-                    terminal.say(f"web      {url}")
-                announced = True
-                task_status.started()
-        except Exception as error:
-            # The pages are a window: a run that has begun goes on without them.
-            if not announced:
-                raise
-            swarm.world.fail("web", f"{type(error).__name__}: {error}")
+        await serve_beside(
+            SwarmControl(swarm),
+            *endpoint,
+            secret=session_secret(data),
+            elsewhere=elsewhere,
+            announce=announce,
+            failed=lambda text: swarm.world.fail("web", text),
+            task_status=task_status,
+        )
 
     return serve
 

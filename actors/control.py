@@ -67,6 +67,8 @@ class RunSnapshot:
     finality_depth: int
     reports: Sequence[tuple[str, int]]
     """(status, how many), final ones as one ledger node sees them."""
+    elsewhere: Sequence[tuple[str, str]] = ()
+    """(name, URL) of the pages of other processes that run a part of this population."""
 
 
 @dataclass(frozen=True, slots=True)

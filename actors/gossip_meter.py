@@ -6,8 +6,9 @@ undelivered.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -107,11 +108,12 @@ class GossipMeter:
             round(self._max_ms, 1),
         )
 
+    def latencies(self) -> Sequence[tuple[int, int]]:
+        """(bin of `BIN_MS`, deliveries in it), for bins that have some."""
+        return [(int(number), int(self._bins[number])) for number in np.flatnonzero(self._bins)]
+
     def _percentile(self, share: float) -> float:
-        cumulative = np.cumsum(self._bins)
-        if cumulative[-1] == 0:
-            return 0.0
-        return round(float(np.searchsorted(cumulative, share * cumulative[-1])) * BIN_MS, 1)
+        return percentile_ms(self._bins, share)
 
     def _forget(self, before_ms: float) -> None:
         while self._flights:
@@ -122,3 +124,21 @@ class GossipMeter:
 
     def _close(self, flight: _Flight) -> None:
         self._undelivered += len(flight.owed)
+
+
+def percentile_ms(bins: "np.ndarray[Any, np.dtype[np.int64]]", share: float) -> float:
+    """The time in milliseconds in which that share (0 to 1) of what a histogram counts was delivered; 0 if none was."""
+    cumulative = np.cumsum(bins)
+    if cumulative[-1] == 0:
+        return 0.0
+    return round(float(np.searchsorted(cumulative, share * cumulative[-1])) * BIN_MS, 1)
+
+
+def histogram(latencies: Iterable[tuple[int, int]]) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """Add up what `GossipMeter.latencies` of several processes gave. Raises ValueError for a bin that there is not."""
+    bins = np.zeros(BINS + 1, dtype=np.int64)
+    for number, count in latencies:
+        if not 0 <= number <= BINS:
+            raise ValueError(f"there is no bin {number}")
+        bins[number] += count
+    return bins

@@ -138,7 +138,8 @@ class LightNode:
         return complete
 
     def _gateways(self) -> Sequence[PeerId]:
-        """Linked ledger nodes, the covering MEC node first."""
+        """Linked ledger nodes, those of our own process first, of each kind the covering MEC node first."""
         linked = set(self.overlay.peers())
         preferred = [self.mec, *self._spares] if self.mec is not None else list(self._spares)
+        preferred.sort(key=lambda peer: not self.world.addresses.is_own(peer))
         return [peer for peer in dict.fromkeys(preferred) if peer in linked][:MAX_GATEWAYS]

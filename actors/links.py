@@ -112,10 +112,14 @@ class LedgerLinks:
         """Linked peers that hold a ledger."""
         return self._ledger_peers
 
+    def meet(self, peers: Sequence[PeerId]) -> None:
+        """Learn of ledger nodes that may be dialled."""
+        for peer in peers:
+            self._keeper.add(peer, self._world.addresses.of(peer))
+
     async def run(self, told: LedgerPeers, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep links until cancelled; started() when hellos are answered."""
-        for peer in self._known:
-            self._keeper.add(peer, self._world.addresses.of(peer))
+        self.meet(self._known)
         async with (
             trio.open_nursery() as nursery,
             self._overlay.serve(HELLO, self._welcome),

@@ -41,6 +41,9 @@ class Miner:
         # grow deeper than chance allows: so each step has a length of its own.
         step_s = self._config.step_ms / 1000
         rng = self.world.rng(self.name, "mining")
+        if not self.world.begun.is_set():
+            # Who mines before it knows of the others has a chain of its own, and soon takes it for final.
+            await self.world.begun.wait()
         await trio.sleep(rng.uniform(0, step_s))
         owed, last, level = 0.0, trio.current_time(), False
         while True:

@@ -358,6 +358,10 @@ class FullNode:
         """See `LedgerNode`."""
         return self.world.addresses.tellable(peer, neighbour=self.world.addresses.is_own(asker))
 
+    def meet(self, peers: Sequence[PeerId]) -> None:
+        """These are ledger nodes that may be dialled; their addresses are in `world.addresses`."""
+        self._links.meet(peers)
+
     def others(self) -> Sequence[PeerId]:
         """Linked ledger nodes of other processes."""
         return [peer for peer in sorted(self._links.ledger_peers) if not self.world.addresses.is_own(peer)]

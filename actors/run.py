@@ -4,6 +4,7 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from heapq import merge
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -21,6 +22,7 @@ from actors.journal import Journal
 from actors.messages import MAX_ADDRESSES, Known
 from actors.outcome import report
 from actors.population import Member, build_city, build_members, found, local_city
+from actors.process_share import Share, deal, split_incidents
 from actors.scenario import Scenario, ScenarioError
 from actors.sensing.city import City, Incident, generate, replay
 from actors.sensing.reports_file import ReportFile, read
@@ -36,6 +38,7 @@ from net.peer import Address, PeerId
 DEFAULT_SIMULATION_S = 600.0
 LOOPBACK = Address("/ip4/127.0.0.1/tcp/0")
 REMEMBER_S = 5.0
+NOTED_BEFORE_MS = 2_000
 
 Serve = Callable[..., Awaitable[None]]
 """``serve(swarm, *, task_status)``: lives beside a run until cancelled; started() when it serves."""
@@ -54,7 +57,13 @@ class RunPlan:
     journal: Path | None = None
     doors: Sequence[Address] = (LOOPBACK,)
     """Where the MEC nodes of a memory swarm listen, so that other processes can join; libp2p actors listen there."""
+    first_place: int = 0
+    """How many actors of other processes take the ports before ours, where doors name ports."""
     join: "Joining | None" = None
+    share: Share | None = None
+    """Set where several processes run one population, and this is one of them."""
+    sum_up: Callable[..., Any] = report
+    """Makes what `run_plan` returns; see `actors.outcome.report`."""
     on_start: Callable[[Swarm], None] = field(default=lambda _: None)
     on_progress: Callable[[Swarm], None] = field(default=lambda _: None)
     on_error: Callable[[str], None] = field(default=lambda _: None)
@@ -96,29 +105,35 @@ def load_reports(path: Path, scenario: Scenario) -> tuple[ReportFile, Scenario]:
     return reports, msgspec.structs.replace(scenario, place=reports.place)
 
 
-def run_plan(plan: RunPlan, serve: Serve | None = None) -> dict[str, Any]:
+def run_plan(plan: RunPlan, serve: Serve | None = None) -> Any:
     """Run a plan to its end, or until SIGINT or SIGTERM, and return its report. Makes its own event loop.
 
     `serve` runs beside it: a web server in real time, a script in virtual time. Raises ScenarioError and StoreError,
     perhaps in an ExceptionGroup.
     """
     if plan.kind == "simulate":
-        return run_virtual(_run, plan, serve, seed=plan.scenario.seed)
-    return trio.run(_run, plan, serve)
+        return run_virtual(run, plan, serve, seed=plan.scenario.seed)
+    return trio.run(run, plan, serve)
 
 
-async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
+async def run(plan: RunPlan, serve: Serve | None) -> Any:
+    """The same in an event loop that is there."""
     virtual = plan.kind == "simulate"
     watch = Stopwatch()
     clock = Clock(SIMULATION_EPOCH_MS if virtual else wall_clock_ms())
-    started_ms = clock.now_ms()
-    scenario = plan.scenario
+    scenario, share = plan.scenario, plan.share
+    started_ms = share.started_ms if share else clock.now_ms()
     city = local_city(scenario, plan.join.members) if plan.join else build_city(scenario, plan.reports)
-    members = plan.join.members if plan.join else build_members(scenario, city)
+    everybody = plan.join.members if plan.join else build_members(scenario, city)
+    members = deal(everybody, share.processes)[share.index] if share else everybody
+    incidents, elsewhere = split_incidents(_dealer(plan, city), everybody, members)
     seconds = plan.seconds or scenario.duration_s or (DEFAULT_SIMULATION_S if virtual else float("inf"))
     with ExitStack() as stack:
-        data = stack.enter_context(DataDirectory(plan.data)) if plan.data else None
-        genesis = plan.join.genesis if plan.join else _genesis(plan, data, city, members, started_ms)
+        data = stack.enter_context(DataDirectory(_own_directory(plan.data, share))) if plan.data else None
+        if share is not None:
+            genesis = share.genesis
+        else:
+            genesis = plan.join.genesis if plan.join else found_or_resume(plan, data, city, members, started_ms)
         journal = stack.enter_context(Journal(clock.now_ms, started_ms, plan.journal))
         world = World(
             scenario=scenario,
@@ -138,6 +153,7 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
             joined=plan.join is not None,
             on_error=plan.on_error,
         )
+        world.names.update((member.identity.account, member.name) for member in everybody)
         memory = data.recall() if data else Memory()
         bootstrap = plan.join.bootstrap if plan.join else ()
         for peer, addresses in bootstrap:
@@ -147,7 +163,13 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
                 world.addresses.heard(PeerId.parse(known.peer), [Address(address) for address in known.addresses])
         # A link over TCP would pass by a fault of the links in memory.
         closed = virtual or any(isinstance(fault, LINK_FAULTS) for fault in scenario.faults)
-        transports = Transports(world, () if closed else tuple(plan.doors), memory.ports)
+        transports = Transports(
+            world,
+            () if closed else tuple(plan.doors),
+            memory.ports,
+            first_place=plan.first_place,
+            between=share is not None,
+        )
         stores = _Stores(world, plan.data)
         swarm = Swarm(
             world,
@@ -155,15 +177,24 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
             members,
             transports.make,
             stores.open,
-            _dealer(plan, city),
+            incidents,
             known=[peer for peer in world.addresses.others() if peer.public_key not in world.names],
             lose_store=stores.lose,
+            acquaint=share.acquaint if share else None,
         )
         faults = Faults(swarm, transports.memory)
+
+        def sum_up() -> Any:
+            rows_refused = len(plan.reports.refused) if plan.reports else 0
+            return plan.sum_up(swarm, rows_refused=rows_refused, wall_s=watch.wall_s, cpu_s=watch.cpu_s)
+
         try:
             with trio.move_on_after(seconds):
                 async with trio.open_nursery() as nursery:
-                    await nursery.start(_stop_on_signal, nursery.cancel_scope)
+                    await nursery.start(stop_on_signal, nursery.cancel_scope)
+                    if share is not None:
+                        nursery.start_soon(_stop_when_told, share, sum_up, nursery.cancel_scope)
+                        nursery.start_soon(_note_elsewhere, world, elsewhere)
                     if serve is not None:
                         await nursery.start(serve, swarm)
                     if transports.memory is not None:
@@ -178,17 +209,12 @@ async def _run(plan: RunPlan, serve: Serve | None) -> dict[str, Any]:
                         await trio.sleep(plan.progress_s)
                         journal.flush()
                         plan.on_progress(swarm)
-            return report(
-                swarm,
-                rows_refused=len(plan.reports.refused) if plan.reports else 0,
-                wall_s=watch.wall_s,
-                cpu_s=watch.cpu_s,
-            )
+            return sum_up()
         finally:
             swarm.close()
 
 
-async def _stop_on_signal(
+async def stop_on_signal(
     scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """End the run in order on the first interrupt; after that, another one ends the process on the spot."""
@@ -197,6 +223,23 @@ async def _stop_on_signal(
         async for _ in signals:
             scope.cancel()
             return
+
+
+async def _stop_when_told(share: Share, sum_up: Callable[[], Any], scope: trio.CancelScope) -> None:
+    await share.until(sum_up)
+    scope.cancel()
+
+
+async def _note_elsewhere(world: World, incidents: Sequence[Iterator[Incident]]) -> None:
+    """Have whoever looks in this process find what requesters of other processes are about to report."""
+    for incident in merge(*incidents, key=lambda incident: incident.time_ms):
+        await world.clock.sleep_until_ms(world.started_ms + incident.time_ms - NOTED_BEFORE_MS)
+        world.city.note(incident)
+
+
+def _own_directory(data: Path, share: Share | None) -> Path:
+    """Where a process keeps what only it knows; stores are in `data` itself, whoever runs their actors next time."""
+    return data / f"process-{share.index + 1}" if share else data
 
 
 async def _remember(data: DataDirectory, swarm: Swarm, transports: Transports) -> None:
@@ -212,7 +255,9 @@ async def _remember(data: DataDirectory, swarm: Swarm, transports: Transports) -
             kept = memory
 
 
-def _genesis(plan: RunPlan, data: DataDirectory | None, city: City, members: Sequence[Member], now_ms: int) -> Genesis:
+def found_or_resume(
+    plan: RunPlan, data: DataDirectory | None, city: City, members: Sequence[Member], now_ms: int
+) -> Genesis:
     """A new network, or the one that the data directory is of. Raises ScenarioError when that had other rules."""
     if data is None:
         return found(plan.scenario, city, members, now_ms)

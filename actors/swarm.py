@@ -1,7 +1,7 @@
 """A population at work in one process: builds its actors, starts them, and starts again those that fail."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -51,6 +51,8 @@ class Swarm:
 
     Only at its first start does it raise what no restart would mend: CannotStartError, StoreError, ScenarioError.
 
+    `acquaint` runs when the ledger nodes are up, and has the swarm `meet` those of other processes that run a part of the
+    same population: until then nobody mines or dials, so that all begin with one chain and links all over.
     `incidents(i, n)` is what the i-th of n requesters will report; `known` are ledger nodes of other processes, whose
     addresses are in `world.addresses`.
     """
@@ -65,6 +67,7 @@ class Swarm:
         incidents: DealIncidents,
         known: Sequence[PeerId] = (),
         lose_store: LoseStore = lambda _: None,
+        acquaint: "Callable[[Swarm], Awaitable[None]] | None" = None,
     ) -> None:
         """`lose_store` deletes what `open_store` would find: it was closed before."""
         self.world = world
@@ -80,6 +83,12 @@ class Swarm:
         self.refusals: Counter[str] = Counter()
         """Reasons for which requesters' reports were refused."""
         self._known = tuple(known)
+        self._acquaint = acquaint
+        self._met = acquaint is None
+        if self._met:
+            world.begun.set()
+        self.pages: Sequence[tuple[str, str]] = ()
+        """(name, URL) of the web pages of other processes that run a part of this population."""
         self._statuses: tuple[int, Sequence[tuple[str, int]]] | None = None
         self._make_transport = make_transport
         self._stores: dict[str, Store] = {}
@@ -148,6 +157,8 @@ class Swarm:
                 light = [member for member in self.members if member.role not in LEDGER_ROLES]
                 for member in ledger:
                     await nursery.start(self._supervise, member)
+                if self._acquaint is not None:
+                    await self._acquaint(self)
                 async with trio.open_nursery() as starting:
                     for member in light:
                         starting.start_soon(nursery.start, self._supervise, member)
@@ -155,6 +166,14 @@ class Swarm:
         finally:
             for name in self.states:
                 self.states[name] = "stopped"
+
+    def meet(self, others: Sequence[PeerId]) -> None:
+        """These run the other ledger nodes of our population; their addresses are in `world.addresses`. Begin."""
+        self._known, self._met = (*self._known, *others), True
+        ours = [node.identity.peer_id for node in self.full_nodes]
+        for node in self.full_nodes:
+            node.meet([*ours, *others])
+        self.world.begun.set()
 
     def close(self) -> None:
         """Close the stores. The actors' nodes can still be looked at, as far as they need no store."""
@@ -233,7 +252,7 @@ class Swarm:
             store = self._stores[member.name] = self._open_store(member)
         producer = member.identity.account if member.role == "miner" else None
         core = PowLedger(self.world.network, producer=producer, loaded=store.load(), archive=store)
-        others = [m for m in self.members if m.role in LEDGER_ROLES and m is not member]
+        others = [m for m in self.members if m.role in LEDGER_ROLES and m is not member] if self._met else []
         known = [m.identity.peer_id for m in others if self.world.addresses.is_own(m.identity.peer_id)]
         known += self._known
         node = FullNode(world, member.name, member.identity, transport, core, store, known)

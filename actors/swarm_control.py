@@ -91,6 +91,7 @@ class SwarmControl:
             block_interval_ms=world.genesis.pow.block_interval_ms,
             finality_depth=world.genesis.pow.finality_depth,
             reports=[(shown_status(status), n) for status, n in self._swarm.statuses()],
+            elsewhere=self._swarm.pages,
         )
 
     def actors(self) -> Sequence[ActorSummary]:

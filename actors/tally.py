@@ -78,6 +78,11 @@ class Tally:
             for event in receipt.events:
                 self._count(event.contract, event.name, event_fields(event))
 
+    @property
+    def final_ids(self) -> Mapping[int, BlockId]:
+        """Height to id of the final blocks that were counted, as far back as they are kept."""
+        return self._ids
+
     def supply_conserved(self, nodes: "Sequence[FullNode]") -> bool:
         """Whether all money is accounted for: what was there before, what contracts minted, and blocks' rewards."""
         expected = self._base_supply + self.minted + self.rewards["miner"]

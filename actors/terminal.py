@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from actors.run import RunPlan
+from actors.standing import Standing, standing
 from actors.swarm import Swarm
 from actors.views import shown_status
 
 QUIET_EVERY_S = 10
 MAX_ROWS_LISTED = 20
+JOIN = "join     python launch.py node --role miner --data DIR --bootstrap {}"
 
 
 class Terminal:
@@ -46,19 +48,19 @@ class Terminal:
 
     def progress(self, swarm: Swarm) -> None:
         """Where the run is now."""
-        world = swarm.world
-        elapsed = (world.clock.now_ms() - world.started_ms) // 1000
-        nodes = swarm.full_nodes
-        height, final = (nodes[0].core.head.height, nodes[0].core.final.height) if nodes else (0, 0)
-        counts = ", ".join(f"{number} {shown_status(status)}" for status, number in swarm.statuses() if number)
-        running = sum(state == "running" for state in swarm.states.values())
-        line = f"{elapsed // 60:02d}:{elapsed % 60:02d}  {running}/{len(swarm.members)} up  "
-        if nodes:
-            line += f"block {height} (final {final})  reports: {counts or 'none yet'}"
+        self.show(standing(swarm))
+
+    def show(self, now: Standing) -> None:
+        """Where a run in one or several processes is now."""
+        elapsed = now.elapsed_ms // 1000
+        counts = ", ".join(f"{number} {shown_status(status)}" for status, number in now.statuses if number)
+        line = f"{elapsed // 60:02d}:{elapsed % 60:02d}  {now.running}/{now.actors} up  "
+        if now.replicas:
+            line += f"block {now.height} (final {now.final_height})  reports: {counts or 'none yet'}"
         else:  # phones alone: what they did is all there is to tell
-            line += ", ".join(f"{number} {name}" for name, number in swarm.activity.items()) or "nothing done yet"
-        if world.errors:
-            line += f"  errors: {len(world.errors)}"
+            line += ", ".join(f"{number} {name}" for name, number in now.activity.items()) or "nothing done yet"
+        if now.errors:
+            line += f"  errors: {now.errors}"
         if self._live:
             self._erase()
             self._out.write(line[:160])
@@ -98,6 +100,33 @@ class Terminal:
         if self._shown:
             self._out.write("\r" + " " * len(self._shown) + "\r")
             self._shown = ""
+
+
+def voice(terminal: Terminal | None) -> dict[str, Any]:
+    """What a `RunPlan` does to tell of its progress."""
+    if terminal is None:
+        return {}
+
+    def start(swarm: Swarm) -> None:
+        for door in doors(swarm)[:1]:
+            terminal.say(JOIN.format(door))
+
+    return {
+        "on_start": start,
+        "on_progress": terminal.progress,
+        "on_error": lambda text: terminal.say(f"error    {text}"),
+    }
+
+
+def parents_voice(terminal: Terminal | None) -> dict[str, Any]:
+    """What `actors.processes.Processes` do to tell of theirs."""
+    if terminal is None:
+        return {}
+    return {
+        "on_page": lambda name, url: terminal.say(f"web      {url}  ({name})"),
+        "on_open": lambda door: terminal.say(JOIN.format(door)),
+        "on_standing": terminal.show,
+    }
 
 
 def doors(swarm: Swarm) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from actors.population import Member
+from actors.population import LEDGER_ROLES, Member
 from actors.scenario import ScenarioError
 from actors.sensing.mobility import Point
 from actors.world import World
@@ -20,12 +20,21 @@ class Transports:
     """Makes transports. `doors` are where to listen for other processes: none in virtual time.
 
     In a network of kind memory the MEC nodes alone listen there; where a door names its port, the first actor to start
-    listens on that one and each further one on the next. `ports` are those that each actor (by name) had last
+    listens on that one and each further one on the next, counted from `first_place`. With `between`, other processes run
+    the rest of the population: all ledger nodes listen, and everybody else can dial. `ports` are those that each actor (by name) had last
     time: where a door leaves the choice, they are taken again if they are free, so that who knew us finds us.
     Raises ScenarioError when virtual time is to run over libp2p.
     """
 
-    def __init__(self, world: World, doors: Sequence[Address], ports: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(
+        self,
+        world: World,
+        doors: Sequence[Address],
+        ports: Mapping[str, tuple[int, ...]],
+        *,
+        first_place: int = 0,
+        between: bool = False,
+    ) -> None:
         config, virtual = world.scenario.network, not world.may_use_threads
         if virtual and config.kind == "libp2p":
             msg = "network.kind: libp2p needs real time; simulate runs over memory"
@@ -36,6 +45,8 @@ class Transports:
         self._places: dict[str, int] = {}
         self._sites: dict[PeerId, Point] = {}
         self._handling_s = config.handling_ms / 1000
+        self._first_place = first_place
+        self._between = between
         self.memory: MemoryNetwork | None = None
         if config.kind == "memory":
             self.memory = MemoryNetwork(
@@ -52,8 +63,10 @@ class Transports:
         if member.place is not None:
             self._sites[member.identity.peer_id] = member.place
         attached = self.memory.attach(member.identity.peer_id, handling_s=self._handling_s)
-        if self._doors and member.role == "mec":
+        if self._doors and listens(member, everywhere=False, between=self._between):
             return CompositeTransport([Part(attached, MEMORY), Part(self._libp2p(member), TCP)])
+        if self._between:
+            return CompositeTransport([Part(attached, MEMORY), Part(_dialler(member), TCP)])
         return attached
 
     def ports(self) -> dict[str, tuple[int, ...]]:
@@ -70,11 +83,22 @@ class Transports:
         from net.libp2p_host import Libp2pTransport  # noqa: PLC0415
 
         last = self.ports().get(member.name) or self._ports.get(member.name, ())
-        place = self._places.setdefault(member.name, len(self._places))
+        place = self._places.setdefault(member.name, self._first_place + len(self._places))
         doors = [_nth(door, place) for door in self._doors]
         transport = Libp2pTransport(member.identity.secret, listen=doors, ports=last)
         self._listening[member.name] = transport
         return transport
+
+
+def listens(member: Member, *, everywhere: bool, between: bool) -> bool:
+    """Whether an actor listens for other processes: all in a network of libp2p (`everywhere`), see `Transports`."""
+    return everywhere or member.role == "mec" or (between and member.role in LEDGER_ROLES)
+
+
+def _dialler(member: Member) -> Transport:
+    from net.libp2p_host import Libp2pTransport  # noqa: PLC0415 - see above
+
+    return Libp2pTransport(member.identity.secret, listen=())
 
 
 def _nth(door: Address, place: int) -> Address:

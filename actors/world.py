@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
+import trio
+
 from actors.address_book import AddressBook
 from actors.clock import Clock
 from actors.gossip_meter import GossipMeter
@@ -36,10 +38,12 @@ class World:
     """Whether this process joined a network that others founded."""
     addresses: AddressBook = field(default_factory=AddressBook)
     names: dict[bytes, str] = field(default_factory=dict)
-    """Public key to the name of an actor of this process."""
+    """Public key to the name of an actor of this run, also of those in other processes."""
     errors: list[str] = field(default_factory=list)
     """What must not happen and did: crashes and bugs, the first MAX_ERRORS."""
     on_error: Callable[[str], None] = lambda _: None
+    begun: trio.Event = field(default_factory=trio.Event)
+    """Set when the ledger nodes of all processes that run this population know each other; miners wait for it."""
 
     @property
     def topics(self) -> str:

@@ -20,7 +20,6 @@ second (its default of 10 counts each *forwarder's*), no mesh rules for peers th
 import argparse
 import json
 import os
-import platform
 import random
 import statistics
 import subprocess
@@ -28,13 +27,13 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import trio
 from nacl.signing import SigningKey
 
+from experiments.measuring import cpu_s, links, machine
 from net.gossip.config import GossipConfig
 from net.gossip.events import Message, Verdict
 from net.memory import MemoryNetwork
@@ -103,20 +102,6 @@ def table(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def machine() -> dict[str, Any]:
-    """Describe what the figures were measured on."""
-    model = platform.processor() or "unknown"
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
-    except OSError:
-        pass  # not Linux
-    libraries = {name: version(name) for name in ("libp2p", "trio", "pynacl")}
-    return {"cpu": model, "cores": os.cpu_count(), "python": platform.python_version(), **libraries}
-
-
 def _run_apart(variant: str, nodes: int, degree: int, size: int, messages: int, seed: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "experiments.bench_gossip", "--variant", variant]
     for name, value in (("nodes", nodes), ("degree", degree), ("size", size), ("messages", messages), ("seed", seed)):
@@ -129,17 +114,6 @@ def _run_apart(variant: str, nodes: int, degree: int, size: int, messages: int, 
 
 
 # In the process of one variant. ---------------------------------------------------------------------------------------
-
-
-def links(nodes: int, degree: int, seed: int) -> list[tuple[int, int]]:
-    """Pairs to dial: `degree` / 2 random cycles through all peers, so the graph is connected and nearly regular."""
-    rng = random.Random(f"{seed}/links")
-    pairs: set[tuple[int, int]] = set()
-    for _ in range(max(1, degree // 2)):
-        order = list(range(nodes))
-        rng.shuffle(order)
-        pairs |= {(min(a, b), max(a, b)) for a, b in zip(order, [*order[1:], order[0]], strict=True)}
-    return sorted(pairs)
 
 
 @dataclass
@@ -207,13 +181,12 @@ async def measure(swarm: Swarm, variant: str, messages: int, size: int, seed: in
             await complete.wait()
         window.release()
 
-    before, began = os.times(), time.perf_counter()
+    before, began = cpu_s(), time.perf_counter()
     async with trio.open_nursery() as nursery:
         for number in range(messages):
             await window.acquire()
             nursery.start_soon(publish, number)
-    after, wall_s = os.times(), time.perf_counter() - began
-    cpu_s = after.user + after.system - before.user - before.system
+    used, wall_s = cpu_s() - before, time.perf_counter() - began
     cuts = statistics.quantiles(tally.latencies, n=100) if len(tally.latencies) > 1 else [0.0] * 99
     return Row(
         variant=variant,
@@ -223,9 +196,9 @@ async def measure(swarm: Swarm, variant: str, messages: int, size: int, seed: in
         size=size,
         deliveries=len(tally.latencies),
         undelivered=sum(tally.missing.values()),
-        cpu_s=round(cpu_s, 2),
+        cpu_s=round(used, 2),
         wall_s=round(wall_s, 2),
-        deliveries_per_cpu_s=round(len(tally.latencies) / cpu_s, 1),
+        deliveries_per_cpu_s=round(len(tally.latencies) / used, 1),
         p50_ms=round(1000 * cuts[49], 1),
         p99_ms=round(1000 * cuts[98], 1),
         startup_s=round(startup_s, 2),

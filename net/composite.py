@@ -2,7 +2,12 @@
 
 A peer that is linked through two parts at once, as when both ends dial differently at the same time, has one link as
 seen from above. What is sent to it goes through one of them, the carrier, for as long as that one is up: each part
-keeps the order of its own frames, and nothing keeps order between parts.
+keeps the order of its own frames, and nothing keeps order between parts. The two ends may have different carriers.
+
+When a link goes down that carried anything either way, what was in flight is lost, a GRAFT or a subscription perhaps,
+and both ends must start afresh with each other. They learn of it at different times, so that a greeting of the one may
+reach the other before that one forgets: therefore the other links with the peer are closed too, both ends see one
+LinkDown, and whoever wants the link dials again. A second link that carries nothing is closed after a while.
 
 Each part has a task that moves its events into one bounded channel. The tasks do not wait for one another except for
 room there, where those who wait are served in turn; hence a reader that falls behind stalls every part, and no part
@@ -30,6 +35,8 @@ MERGED_EVENTS = 64
 """Events of all parts that wait for the reader before the parts stall; each part has a bounded channel of its own."""
 EVENTS_PER_TURN = 64
 """Events of one part that are moved before other tasks have their turn."""
+TIDY_S = 30.0
+"""How often second links that carried nothing are closed; those that are younger than this stay until the next time."""
 
 MEMORY = ("/memory/",)
 """Addresses of `net.memory.MemoryTransport`."""
@@ -48,8 +55,7 @@ class Part:
 class CompositeTransport:
     """A `net.transport.Transport` made of others; earlier parts are preferred where there is a choice.
 
-    When the carrier of a peer goes down and another link survives, what was in flight on the carrier may be lost
-    without a LinkDown. With one part there is no task and no channel between it and the reader.
+    With one part there is no task and no channel between it and the reader.
     """
 
     def __init__(self, parts: Sequence[Part]) -> None:
@@ -64,6 +70,8 @@ class CompositeTransport:
         self._carriers: dict[PeerId, Transport] = {}
         # The links that the reader has been told of, or that joined one; as far as the parts' events have been read.
         self._links: dict[PeerId, list[Transport]] = {}
+        # Which parts carried something from or to a peer since its LinkUp was shown.
+        self._used: dict[PeerId, set[Transport]] = {}
         self._spent: dict[Transport, set[PeerId]] = {transport: set() for transport in self._transports}
         self._started = False
 
@@ -100,6 +108,8 @@ class CompositeTransport:
                     await nursery.start(transport.run)
                     if self._sole is None:
                         nursery.start_soon(self._merge, transport, nursery.cancel_scope)
+                if self._sole is None:
+                    nursery.start_soon(self._tidy)
                 task_status.started()
         finally:
             self._carriers.clear()
@@ -187,7 +197,7 @@ class CompositeTransport:
             carrier = self._linked(peer)
             if carrier is None:
                 return self._transports[0]
-            self._carriers[peer] = carrier
+            self._carry(peer, carrier)
         return carrier
 
     def _next_carrier(self, peer: PeerId, failed: Transport) -> Transport | None:
@@ -198,8 +208,31 @@ class CompositeTransport:
         carrier = self._linked(peer)
         if carrier is None:
             return None
-        self._carriers[peer] = carrier
+        self._carry(peer, carrier)
         return None if carrier is failed else carrier
+
+    def _carry(self, peer: PeerId, carrier: Transport) -> None:
+        self._carriers[peer] = carrier
+        self._used.setdefault(peer, set()).add(carrier)
+
+    async def _tidy(self) -> None:
+        """Close second links that carried nothing. The last link of a peer stays, whatever it carries."""
+        before: set[tuple[PeerId, Transport]] = set()
+        while True:
+            await trio.sleep(TIDY_S)
+            spare = {
+                (peer, link)
+                for peer, links in self._links.items()
+                if len(links) > 1
+                for link in links
+                if link not in self._used.get(peer, ())
+            }
+            for peer in sorted({peer for peer, link in spare & before}):
+                for link in self._transports[::-1]:
+                    linked = sum(peer in transport.peers() for transport in self._transports)
+                    if (peer, link) in spare & before and linked > 1 and link not in self._used.get(peer, ()):
+                        await link.hang_up(peer)
+            before = spare
 
     # Merging. -------------------------------------------------------------------------------------------------
 
@@ -222,6 +255,7 @@ class CompositeTransport:
         elif isinstance(event, LinkDown):
             await self._link_down(transport, event)
         elif event.peer not in self._spent[transport]:
+            self._used.setdefault(event.peer, set()).add(transport)
             await self._show(event)
         elif isinstance(event, RequestReceived):
             await event.refuse("the link went down")  # nobody hears it, but each request is to be answered
@@ -242,6 +276,7 @@ class CompositeTransport:
                 self._spent[other].add(peer)
             if not links:
                 del self._links[peer]
+                self._used.pop(peer, None)
                 await self._show(LinkDown(peer))
         # Looked up anew: while we waited, another part may have had its next link.
         if (links := self._links.get(peer)) is None:
@@ -252,6 +287,7 @@ class CompositeTransport:
 
     async def _link_down(self, transport: Transport, event: LinkDown) -> None:
         peer = event.peer
+        was_used = self._carriers.get(peer) is transport or transport in self._used.get(peer, ())
         if self._carriers.get(peer) is transport and peer not in transport.peers():
             del self._carriers[peer]
         if peer in self._spent[transport]:
@@ -261,4 +297,8 @@ class CompositeTransport:
         links.remove(transport)
         if not links:
             del self._links[peer]
+            self._used.pop(peer, None)
             await self._show(event)
+        elif was_used:
+            for other in list(links):
+                await other.hang_up(peer)  # its LinkDown is on its way to us

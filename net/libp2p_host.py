@@ -8,6 +8,9 @@ begun by the same end the older is dead, for nobody dials a peer it has a link t
 dialled each other at once, the one begun by the smaller peer id stays; if the existing one is older than a dial can
 take, it was not at once: the other end restarted, and the newer stays.
 
+QUIC is not offered. py-libp2p 0.8.1 lets an outbound QUIC connection pass for authenticated when it saw no certificate,
+and its streams are no Yamux streams, so that everything in `net.libp2p_link` would need a second form.
+
 Importing this module costs more than a second; import it where it is used.
 """
 
@@ -35,6 +38,7 @@ from libp2p.transport.upgrader import TransportUpgrader
 from libp2p.utils.address_validation import expand_wildcard_address
 from multiaddr import Multiaddr  # type: ignore[import-untyped]
 
+from net.libp2p_backoff import DialBackoff
 from net.libp2p_link import GOSSIP_PROTOCOLS, IDENTIFY_PROTOCOL, PING_PROTOCOL, Link
 from net.libp2p_stream import BufferedTcp, LinkBrokenError, NoiseRecords, libp2p_errors
 from net.peer import Address, PeerId
@@ -49,6 +53,7 @@ from net.transport import (
 EVENTS = 1024
 """Events that wait for the reader before links stall."""
 MAX_LINKS = 512
+"""Links at once, one a peer; with so many, nobody is let in and nobody dialled."""
 MAX_HANDSHAKES = 64
 """Inbound connections that may be under negotiation at once; later ones are closed."""
 DIAL_TIMEOUT = 10.0
@@ -71,6 +76,8 @@ def parse_address(address: str) -> tuple[str, int, PeerId | None]:
     Raises ValueError for any other kind of address.
     """
     match = _ADDRESS.fullmatch(address)
+    if match is None and "/quic" in address[:200]:
+        raise ValueError(f"QUIC is not offered, only TCP: {address[:200]!r}")
     if match is None or int(match[3]) > 65_535:
         raise ValueError(f"not a TCP multiaddress: {address[:200]!r}")
     return match[2], int(match[3]), PeerId.from_text(match[4]) if match[4] else None
@@ -90,10 +97,17 @@ class Libp2pTransport:
     `secret_seed` is the 32-byte Ed25519 seed; the peer id is the one `PeerId.from_public_key` gives for it, and only
     peers with Ed25519 ids are let in. `ports` are to be preferred, in the order of `listen`, where that says port 0: a
     peer that restarts is found where it was. `counts` says how often what happened, including drops and refusals.
+    One that listens nowhere can dial.
     """
 
     def __init__(
-        self, secret_seed: bytes, *, listen: Sequence[Address] = (LOOPBACK,), ports: Sequence[int] = ()
+        self,
+        secret_seed: bytes,
+        *,
+        listen: Sequence[Address] = (LOOPBACK,),
+        ports: Sequence[int] = (),
+        max_links: int = MAX_LINKS,
+        max_handshakes: int = MAX_HANDSHAKES,
     ) -> None:
         if len(secret_seed) != 32:
             raise ValueError(f"an Ed25519 seed has 32 bytes, not {len(secret_seed)}")
@@ -109,6 +123,8 @@ class Libp2pTransport:
         self._links: dict[PeerId, Link] = {}
         self._dialling: dict[PeerId, trio.Event] = {}
         self._handshakes = 0
+        self._max_links, self._max_handshakes = max_links, max_handshakes
+        self._backoff = DialBackoff()
         self._nursery: trio.Nursery | None = None
         self._started = False
         self.counts: Counter[str] = Counter()
@@ -148,8 +164,10 @@ class Libp2pTransport:
             self._identity = self._identify()
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                nursery.start_soon(partial(trio.serve_listeners, self._inbound, listeners, handler_nursery=nursery))
+                if listeners:
+                    nursery.start_soon(partial(trio.serve_listeners, self._inbound, listeners, handler_nursery=nursery))
                 task_status.started()
+                await trio.sleep_forever()
         finally:
             self._nursery = None
             for listener in listeners:
@@ -161,7 +179,7 @@ class Libp2pTransport:
     async def dial(self, peer: PeerId, addresses: Sequence[Address]) -> None:
         """Bring up a link unless there is one; tries the addresses in order, each for at most `DIAL_TIMEOUT` seconds.
 
-        An address with another peer's ``/p2p/`` is skipped. Raises NotConnectedError, saying why for each address.
+        An address with another peer's ``/p2p/`` is skipped, and so is one that failed a moment ago. Raises NotConnectedError, saying why for each address.
         """
         await trio.lowlevel.checkpoint()
         if self._nursery is None:
@@ -176,9 +194,13 @@ class Libp2pTransport:
         failures: list[str] = []
         try:
             for address in addresses:
+                if (wait_s := self._backoff.wait_s(peer, address, trio.current_time())) > 0:
+                    failures.append(f"{address}: failed just now, not dialled for another {wait_s:.1f} s")
+                    continue
                 try:
                     await self._dial_address(peer, address)
                 except LinkBrokenError as error:
+                    self._backoff.failed(peer, address, trio.current_time())
                     failures.append(f"{address}: {error}")
                 if self._is_up(peer):
                     return
@@ -244,6 +266,8 @@ class Libp2pTransport:
             raise LinkBrokenError(str(error)) from None
         if named not in (None, peer):
             raise LinkBrokenError("names another peer")
+        if len(self._links) >= self._max_links:
+            raise LinkBrokenError(f"there are {self._max_links} links already")
         with trio.move_on_after(DIAL_TIMEOUT):
             try:
                 stream = await trio.open_tcp_stream(host, port)
@@ -265,7 +289,7 @@ class Libp2pTransport:
         raise LinkBrokenError(f"no link within {DIAL_TIMEOUT:.0f} s")
 
     async def _inbound(self, stream: trio.SocketStream) -> None:
-        if self._handshakes >= MAX_HANDSHAKES or len(self._links) >= MAX_LINKS:
+        if self._handshakes >= self._max_handshakes or len(self._links) >= self._max_links:
             self.counts["connections refused"] += 1
             stream.socket.close()
             return
@@ -326,8 +350,12 @@ class Libp2pTransport:
                 rival.close("replaced by a newer connection")
                 self._links[link.peer] = link
                 await rival.gone.wait()
+        elif len(self._links) >= self._max_links:  # others were faster
+            self.counts["connections refused"] += 1
+            link.close(f"there are {self._max_links} links already")
         else:
             self._links[link.peer] = link
+        self._backoff.linked(link.peer)
         try:
             await link.run()
         finally:

@@ -4,12 +4,13 @@ A link is up when our outgoing `/meshsub` stream is agreed; frames that the peer
 work on the connection happens in tasks of the link, never in a caller's, so that a link which ends takes it all along.
 """
 
+import struct
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import trio
-from libp2p.stream_muxer.yamux.yamux import DEFAULT_WINDOW_SIZE, Yamux
+from libp2p.stream_muxer.yamux.yamux import DEFAULT_WINDOW_SIZE, FLAG_SYN, TYPE_PING, YAMUX_HEADER_FORMAT, Yamux
 
 from net.libp2p_stream import (
     READ_CHUNK,
@@ -55,6 +56,10 @@ MAX_ASKED = 64
 """Requests under way to one peer; more wait."""
 MAX_REASON_BYTES = 1024
 PING_BYTES = 32
+PING_AFTER = 15.0
+"""Seconds without a byte from the peer after which we send a Yamux ping, which it must answer."""
+SILENCE_TIMEOUT = 30.0
+"""Seconds without a byte after which the peer is taken for gone: without power it sends no FIN."""
 _OK, _REFUSED = b"\x00", b"\x01"
 
 
@@ -122,6 +127,7 @@ class Link:
                     nursery.start_soon(self._multiplex)
                     await self._mux.event_started.wait()
                     nursery.start_soon(self._accept, nursery)
+                    nursery.start_soon(self._watch_silence)
                     stream, version = await self._open_gossip()
                     self.is_up = True
                     self.up.set()
@@ -349,6 +355,20 @@ class Link:
         with libp2p_errors("connection"):
             await self._mux.start()
         raise LinkBrokenError("connection closed by peer")
+
+    async def _watch_silence(self) -> None:
+        tcp = self._tcp
+        while True:
+            heard_at = tcp.heard_at
+            await trio.sleep_until(heard_at + PING_AFTER)
+            if tcp.heard_at != heard_at:
+                continue
+            with trio.move_on_at(heard_at + SILENCE_TIMEOUT), libp2p_errors("connection"):
+                # Waits while the peer reads nothing, and then it is of no use.
+                await self._mux.secured_conn.write(struct.pack(YAMUX_HEADER_FORMAT, 0, TYPE_PING, FLAG_SYN, 0, 0))
+            await trio.sleep_until(heard_at + SILENCE_TIMEOUT)
+            if tcp.heard_at == heard_at:
+                raise LinkBrokenError(f"nothing was heard for {SILENCE_TIMEOUT:g} s")
 
     def _overrun(self) -> bool:
         buffers = self._mux.stream_buffers

@@ -142,6 +142,8 @@ class BufferedTcp(ReadWriteCloser):
         self._sending = False
         self._filled = trio.Event()
         self._room = trio.lowlevel.ParkingLot()
+        self.heard_at = trio.current_time()
+        """When the last bytes came."""
         self.overrun: Callable[[], bool] = lambda: False
 
     async def read(self, n: int | None = None) -> bytes:
@@ -156,6 +158,7 @@ class BufferedTcp(ReadWriteCloser):
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise ConnectionClosedError("connection reset") from error
             self._at = 0
+            self.heard_at = trio.current_time()
             if not self._chunk:
                 raise ConnectionClosedError("connection closed by peer")
         end = len(self._chunk) if n is None else min(len(self._chunk), self._at + n)

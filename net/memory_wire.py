@@ -41,8 +41,8 @@ class Wire:
     """Decides what becomes of each thing sent, and hands it over when it is due.
 
     Arrivals are ordered by (time, sequence of sending); those that take no time are handed over at once, since waking
-    a task costs trio 60 µs and handing over a frame about 1 µs. Chance is drawn in the order of sending, and only by
-    links whose conditions ask for it.
+    a task costs trio 60 µs and handing over a frame about 1 µs. Arrivals of the same time share an entry of the heap:
+    with a quantum, thousands do. Chance is drawn in the order of sending, and only by links whose conditions ask for it.
     """
 
     def __init__(self, rng: random.Random, nature: Nature, quantum_s: float, silence_s: float) -> None:
@@ -56,8 +56,9 @@ class Wire:
             tuple[PeerId, PeerId], object
         ] = {}  # by (lower, higher) peer id: those cut, if they had lanes
         self._lanes: dict[tuple[PeerId, PeerId], Lane] = {}
-        self._arrivals: list[tuple[float, int, Callable[[], None]]] = []
-        self._sequence = 0
+        self._times: list[float] = []  # a heap of the keys of _arrivals
+        self._arrivals: dict[float, list[Callable[[], None]]] = {}  # each in the order of sending
+        self._now = trio.current_time
         self._asleep_until = float("-inf")
         self._alarm = trio.Event()
         self.addresses: dict[PeerId, Address] = {}
@@ -67,12 +68,14 @@ class Wire:
 
     async def run(self) -> None:
         """Let arrivals happen when they are due, until cancelled."""
-        arrivals = self._arrivals
+        self._now = trio.lowlevel.current_clock().current_time  # the same without asking trio which clock it is
+        times = self._times
         while True:
-            now = trio.current_time()
-            while arrivals and arrivals[0][0] <= now:
-                heappop(arrivals)[2]()
-            self._asleep_until = arrivals[0][0] if arrivals else INFINITY
+            now = self._now()
+            while times and times[0] <= now:
+                for arrival in self._arrivals.pop(heappop(times)):
+                    arrival()
+            self._asleep_until = times[0] if times else INFINITY
             self._alarm = trio.Event()
             with trio.move_on_at(self._asleep_until):
                 await self._alarm.wait()
@@ -189,7 +192,7 @@ class Wire:
             end.arrive(end, event, size)
             return
         # The link is ordered: what jitter would let overtake waits for what went before.
-        due = trio.current_time() + nature.delay_s(self._rng)
+        due = self._now() + nature.delay_s(self._rng)
         if self._quantum_s:  # _due would be two calls more in the busiest place
             due = -(-due // self._quantum_s) * self._quantum_s
         due = max(due, lane.last_due)
@@ -293,14 +296,17 @@ class Wire:
                 del self._lanes[pair]
 
     def _due(self, delay_s: float) -> float:
-        return self._rounded(trio.current_time() + delay_s)
+        return self._rounded(self._now() + delay_s)
 
     def _rounded(self, due: float) -> float:
         return -(-due // self._quantum_s) * self._quantum_s if self._quantum_s else due
 
     def _schedule(self, due: float, arrival: Callable[[], None]) -> None:
-        self._sequence += 1
-        heappush(self._arrivals, (due, self._sequence, arrival))
+        if due in self._arrivals:
+            self._arrivals[due].append(arrival)
+            return
+        self._arrivals[due] = [arrival]
+        heappush(self._times, due)
         if due < self._asleep_until:
             self._alarm.set()
 

@@ -32,6 +32,7 @@ from net.gossip.router import GossipRouter
 from net.gossip.score_book import Score
 from net.peer import Address, PeerId
 from net.requests import Handler, RequestDesk
+from net.second_wave import SecondWave
 from net.signing import Sign, Verify
 from net.transport import (
     FrameReceived,
@@ -51,6 +52,9 @@ LINK_EVENTS = 256
 """Link events that wait for a reader of `Overlay.links`."""
 EVENTS_PER_TURN = 64
 """Transport events handled before other tasks have their turn."""
+UNJUDGED = 64
+"""Messages that wait for the end of a turn to be judged; with more, they are judged at once. Together they fit into
+`GossipConfig.max_pending_bytes`."""
 
 Ts = TypeVarTuple("Ts")
 Judge = Callable[[Message], Verdict]
@@ -140,6 +144,8 @@ class Overlay:
         self._topics: dict[str, _Topic] = {}
         self._watchers: list[trio.MemorySendChannel[LinkUp | LinkDown]] = []
         self._backlogs: dict[PeerId, deque[bytes]] = {}
+        self._unjudged: list[Message] = []  # of this turn
+        self._second_wave = SecondWave(config)
         self._desk = RequestDesk(self._report)
         self._suggest: Callable[[PeerId, Sequence[Address]], None] | None = None
         self._wake_at = float("inf")
@@ -323,38 +329,53 @@ class Overlay:
     # The two tasks. -------------------------------------------------------------------------------------------
 
     async def _pump(self) -> None:
-        """Hand what the transport brings to the router."""
+        """Hand what the transport brings to the router, in turns of what is there already.
+
+        New messages are judged, hence forwarded, at the end of a turn: whoever sent a copy in the same turn, or declined
+        one, then needs none.
+        """
         events = self._transport.events
         async for event in events:
-            self._handle(event)
+            now = self._clock()
+            self._handle(event, now)
             for _ in range(EVENTS_PER_TURN - 1):
                 try:
                     event = events.receive_nowait()
                 except (trio.WouldBlock, trio.EndOfChannel):
                     break  # `async for` finds out which
-                self._handle(event)
+                self._handle(event, now)
+            self._judge_new(now)
             self._rearm()
 
     async def _keep_time(self) -> None:
         """Tick the router when it wants to be."""
         while True:
-            self._wake_at = self._router.next_deadline()
+            self._wake_at = self._next_deadline()
             self._alarm = trio.Event()
             with trio.move_on_after(max(0.0, self._wake_at - self._clock())):
                 await self._alarm.wait()
             now = self._clock()
             if self._router.next_deadline() <= now:
                 self._apply(self._router.tick(now), now)
+            for held in self._second_wave.take(now):
+                if self._router.still_wanted(held.send.peer, held.message_id, now):
+                    self._send(held.send, now)
+
+    def _next_deadline(self) -> float:
+        return min(self._router.next_deadline(), self._second_wave.next_due)
 
     def _rearm(self) -> None:
         """Wake the timekeeper if the router wants a tick earlier than it did."""
-        if self._router.next_deadline() < self._wake_at:
+        if self._next_deadline() < self._wake_at:
             self._alarm.set()
 
-    def _handle(self, event: TransportEvent) -> None:
-        now = self._clock()
+    def _handle(self, event: TransportEvent, now: float) -> None:
         if type(event) is FrameReceived:
-            self._apply(self._router.receive(event.peer, event.frame, now), now)
+            effects = self._router.receive(event.peer, event.frame, now)
+            if effects:
+                self._apply(effects, now)
+                if len(self._unjudged) >= UNJUDGED:
+                    self._judge_new(now)
         elif isinstance(event, LinkUp):
             self._apply(self._router.link_up(event.peer, now, outbound=event.outbound, version=event.version), now)
             self._tell_watchers(event)
@@ -375,8 +396,7 @@ class Overlay:
             if type(effect) is Send:
                 self._send(effect, now)
             elif isinstance(effect, Validate):
-                message = effect.message
-                self._apply(self._router.verdict(message.id, self._judge(message), now), now)
+                self._unjudged.append(effect.message)
             elif isinstance(effect, Deliver):
                 self._deliver(effect, now)
             elif isinstance(effect, Penalise):
@@ -418,6 +438,19 @@ class Overlay:
         finally:
             if self._backlogs.get(peer) is backlog:
                 del self._backlogs[peer]
+
+    def _judge_new(self, now: float) -> None:
+        if self._unjudged:
+            unjudged, self._unjudged = self._unjudged, []
+            for message in unjudged:
+                effects = self._router.verdict(message.id, self._judge(message), now)
+                if effects and type(effects[0]) is Deliver:
+                    self._deliver(effects[0], now)
+                    sends = [effect for effect in effects if type(effect) is Send]
+                    for send in self._second_wave.split(message, sends, now):
+                        self._send(send, now)
+                else:
+                    self._apply(effects, now)
 
     def _judge(self, message: Message) -> Verdict:
         entry = self._topics.get(message.topic)

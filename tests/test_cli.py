@@ -270,3 +270,9 @@ def test_a_signal_ends_a_swarm_at_once_with_its_report(tmp_path, number):
     assert process.returncode == 0
     assert took < 3
     assert json.loads(report.read_text())["errors"] == []
+
+
+def test_faults_in_several_processes__rejected():
+    result = CliRunner().invoke(launch.main, ["swarm", "scenarios/partition.toml", "--processes", "2", "--no-web"])
+    assert result.exit_code == 2
+    assert "faults: they act within one process" in result.output

@@ -30,9 +30,9 @@ WATCHED = {
     "asyncio": "we are on trio",
     "anyio": "we are on trio",
     "threading": "no threads: a clock that jumps does not wait for them",
-    "multiprocessing": "processes are started by launch.py and actors/swarm.py alone",
+    "multiprocessing": "processes are started by actors/processes.py alone",
     "concurrent": "no threads: a clock that jumps does not wait for them",
-    "subprocess": "processes are started by launch.py and actors/swarm.py alone",
+    "subprocess": "processes are started by actors/processes.py alone",
     "socket": "sockets belong to libp2p and Hypercorn",
     "time": "time is an argument: take `now`, or the clock of actors/clock.py",
     "datetime": "time is an argument: take `now` and integers; format dates in web/",
@@ -65,7 +65,8 @@ ALLOWED: list[tuple[str, set[str]]] = [
     ("actors/keyfile.py", ACTORS | {"time", "os", "secrets"}),
     ("actors/journal.py", ACTORS | {"time", "os"}),
     ("actors/data_directory.py", ACTORS | {"os"}),
-    ("actors/swarm.py", ACTORS | {"multiprocessing", "subprocess"}),
+    ("actors/processes.py", ACTORS | {"subprocess"}),
+    ("actors/process_child.py", ACTORS | {"os"}),
     # They measure: CPU time, processes, and the stock library beside ours.
     ("actors/benchmarks/**", ACTORS | {"time", "os", "libp2p", "sqlite3", "subprocess", "multiprocessing"}),
     ("actors/**", ACTORS),
@@ -74,6 +75,10 @@ ALLOWED: list[tuple[str, set[str]]] = [
         "experiments/bench_gossip.py",
         {"experiments", "actors", "net", "trio", "libp2p", "random", "pathlib", "time", "os", "subprocess"},
     ),
+    # They build overlays themselves, and measure time, memory and the machine.
+    ("experiments/bench_overlay.py", {"experiments", "actors", "net", "trio", "random", "time"}),
+    ("experiments/bench_actors.py", {"experiments", "actors", "net", "trio", "time"}),
+    ("experiments/measuring.py", {"experiments", "random", "pathlib", "os"}),
     ("experiments/**", {"experiments", "actors", "random", "pathlib", "trio"}),
     ("launch.py", (OURS | set(WATCHED)) - {"tests", "trio._core", "libp2p", "sqlite3", "asyncio", "anyio"}),
 ]

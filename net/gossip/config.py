@@ -58,6 +58,11 @@ class GossipConfig:
     """Peers that a PRUNE names, and that are taken from one, at most (go; more than `d_hi`, v1.1)."""
     idontwant_bytes: int = 1024
     """Members are told not to send a message that we have and whose data is at least so long (v1.2; go)."""
+    d_eager: int = 4
+    """Members of a mesh that get a message of `idontwant_bytes` or more at once when `stagger_s` is set."""
+    stagger_s: float = 0.0
+    """The others get it so much later, unless they declined it; 0: all at once (v1.0). Of use when a little more than
+    the latency of a link."""
     idontwant_beats: int = 3
     """Heartbeats for which we heed an IDONTWANT (go)."""
     flood_publish: bool = True
@@ -131,6 +136,7 @@ class GossipConfig:
                 "opportunistic_graft_peers >= 0 and opportunistic_graft_margin >= 0",
             ),
             (0 <= self.px_peers <= 64, "0 <= px_peers <= 64"),
+            (self.d_eager > 0 and self.stagger_s >= 0, "d_eager > 0 and stagger_s >= 0"),
             (self.idontwant_beats > 0 and self.max_idontwant_length >= 0, "IDONTWANT limits are not negative"),
         )
         for holds, rule in rules:

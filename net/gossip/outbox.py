@@ -14,12 +14,13 @@ class Outbox:
     Entries are bytes, so that one that goes to many peers is encoded once.
     """
 
-    __slots__ = ("_control", "_entries", "_max_frame_bytes")
+    __slots__ = ("_control", "_entries", "_framed", "_max_frame_bytes")
 
     def __init__(self, max_frame_bytes: int) -> None:
         self._max_frame_bytes = max_frame_bytes
         self._entries: dict[PeerId, list[tuple[bytes, bool]]] = {}
         self._control: dict[PeerId, list[bytes]] = {}
+        self._framed = (b"", b"")  # the last control entry that was a frame by itself, and that frame
 
     def message(self, peer: PeerId, entry: bytes) -> None:
         """Add an encoded message."""
@@ -36,6 +37,8 @@ class Outbox:
     def flush(self) -> list[Send]:
         """Return the frames, by peer in the order in which the peers were first named; the outbox is empty then."""
         sends: list[Send] = []
+        if not self._entries and not self._control:
+            return sends
         for peer in dict.fromkeys((*self._entries, *self._control)):
             sends += self._frames(peer, self._entries.get(peer, []), self._control.get(peer, []))
         self._entries.clear()
@@ -44,8 +47,13 @@ class Outbox:
 
     def _frames(self, peer: PeerId, entries: list[tuple[bytes, bool]], control: list[bytes]) -> list[Send]:
         """Pack subscriptions, then control entries, then messages: a peer that is slow gets first what it must not miss."""
+        # The very bytes for all peers that get them: no work to encode, and little to decode in the same process.
         if len(entries) == 1 and not control:
-            return [Send(peer, entries[0][0], entries[0][1])]  # the very bytes, for all peers that get them
+            return [Send(peer, entries[0][0], entries[0][1])]
+        if len(control) == 1 and not entries:
+            if self._framed[0] is not control[0]:
+                self._framed = (control[0], encode_frame([], control))
+            return [Send(peer, self._framed[1], control=True)]
         sends: list[Send] = []
         plain: list[bytes] = []
         controls: list[bytes] = []

@@ -376,16 +376,17 @@ class GossipRouter:
         self._score.delivered(message, senders, now)
         self._cache.put(envelope)
         self._beats.want(now)
-        sends = [
-            Send(peer, envelope.entry)
-            for peer in self._mesh.members(message.topic)
-            if peer not in senders and peer != message.source
-        ]
+        targets = [one for one in self._mesh.members(message.topic) if one not in senders and one != message.source]
         if self._unwanted.used:
-            beat = self._beats.number(now)
-            sends = [send for send in sends if self._unwanted.wants(send.peer, message.id, beat)]
-        self.counters.forwarded += len(sends)
-        return [Deliver(message, next(iter(senders))), *sends]
+            targets = [one for one in targets if self._unwanted.wants(one, message.id, self._beats.number(now))]
+        self.counters.forwarded += len(targets)
+        return [Deliver(message, next(iter(senders))), *[Send(peer, envelope.entry) for peer in targets]]
+
+    def still_wanted(self, peer: PeerId, message_id: MessageId, now: float) -> bool:
+        """Whether to send a copy that was held back after `verdict`; one that is not sent is not counted as forwarded."""
+        wanted = peer in self._neighbours and self._unwanted.wants(peer, message_id, self._beats.number(now))
+        self.counters.forwarded -= not wanted
+        return wanted
 
     def publish(self, topic: str, data: bytes, now: float) -> tuple[MessageId, list[Effect]]:
         """Sign and send a message; delivered to ourselves as well when the topic is joined.
@@ -405,8 +406,7 @@ class GossipRouter:
         effects: list[Effect] = [Deliver(envelope.message, None)] if self._mesh.joined(topic) else []
         targets = self._mesh.targets(topic, now)
         self.counters.forwarded += len(targets)
-        effects += [Send(peer, envelope.entry) for peer in targets]
-        return envelope.message.id, effects
+        return envelope.message.id, [*effects, *[Send(peer, envelope.entry) for peer in targets]]
 
     def subscribe(self, topic: str, now: float) -> list[Effect]:
         """Join a topic; nothing happens when it is joined. Raises ValueError when that is one topic too many."""

@@ -39,7 +39,9 @@ class Unwanted:
     def note(self, peer: PeerId, beat: int, notices: Iterable[IDontWant]) -> None:
         """Take notices; what exceeds the bounds, or is no id that we could send, is ignored."""
         self.used = True
-        mine = self._notices.setdefault(peer, _Notices(beat))
+        mine = self._notices.get(peer)
+        if mine is None:
+            mine = self._notices[peer] = _Notices(beat)
         if mine.beat != beat:
             mine.beat, mine.heeded = beat, 0
             while mine.ids and self._old(next(iter(mine.ids.values())), beat):

@@ -37,10 +37,10 @@ MAX_IDS = 1 << 15
 """Message ids in one frame: 1 MiB holds 21,845 ids of 46 bytes, so nobody honest sends more."""
 MESSAGE_OVERHEAD_BYTES = 512
 """What a publish entry is longer than its data, at most: sender, sequence number, topic, signature, tags, lengths."""
-# Frames of up to 2 KiB are remembered: 16 MiB of frames at worst, usually a tenth of it. Every peer gets each message
+# Frames of up to 4 KiB are remembered: 32 MiB of frames at worst, usually a tenth of it. Every peer gets each message
 # from several neighbours as the same bytes, and one process may run hundreds of peers.
 REMEMBERED_FRAMES = 8192
-REMEMBERED_FRAME_BYTES = 2048
+REMEMBERED_FRAME_BYTES = 4096
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_TAG = (1 << 32) - 1

@@ -183,22 +183,21 @@ async def test_two_links_show_as_one(autojump_clock: MockClock) -> None:
 
 @pytest.mark.parametrize("lost", [0, 1])
 async def test_the_surviving_link_carries_on(lost: int, autojump_clock: MockClock) -> None:
+    """Where the lost one carried nothing, nobody notices."""
     async with peers(2) as (a, b):
         a_id, b_id = a.whole.peer_id, b.whole.peer_id
-        await link(a, b, 0)
-        await link(a, b, 1)
-        await a.whole.send(b_id, b"before")
-        assert await drain(a.whole) == [LinkUp(b_id, outbound=True)]
-        assert await drain(b.whole) == [LinkUp(a_id, outbound=False), FrameReceived(a_id, b"before")]
-
+        await link(a, b, 1 - lost)
+        await a.whole.send(b_id, b"1")
+        await b.whole.send(a_id, b"2")
+        await link(a, b, lost)
         await b.parts[lost].hang_up(a_id)
-        # At once, though the composites have not read of it yet.
-        assert a.whole.send_nowait(b_id, b"1")
-        await a.whole.send(b_id, b"2")
-        await b.whole.send(a_id, b"3")
-        assert await drain(b.whole) == [FrameReceived(a_id, b"1"), FrameReceived(a_id, b"2")]
-        assert await drain(a.whole) == [FrameReceived(b_id, b"3")]
-        assert a.whole.peers() == [b_id]
+        await a.whole.send(b_id, b"3")
+        assert await drain(b.whole) == [
+            LinkUp(a_id, outbound=False),
+            FrameReceived(a_id, b"1"),
+            FrameReceived(a_id, b"3"),
+        ]
+        assert await drain(a.whole) == [LinkUp(b_id, outbound=True), FrameReceived(b_id, b"2")]
 
         # A dial finds the link there is; the last one's end is the end.
         await a.whole.dial(b_id, b.whole.addresses)
@@ -254,13 +253,11 @@ async def test_requests_take_the_surviving_link(autojump_clock: MockClock) -> No
 
         async def reply() -> None:
             await expect(b.whole, LinkUp)
-            for _ in range(2):
-                request = await expect(b.whole, RequestReceived)
-                await request.reply(request.body)
+            request = await expect(b.whole, RequestReceived)
+            await request.reply(request.body)
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(reply)
-            assert await a.whole.request(b_id, PROTOCOL, b"1", timeout=5) == b"1"
             await b.parts[0].hang_up(a_id)
             assert await a.whole.request(b_id, PROTOCOL, b"2", timeout=5) == b"2"
 
@@ -325,8 +322,8 @@ async def test_links_that_come_and_go_at_random_show_as_one_story(autojump_clock
                     case _:
                         for _ in range(rng.randrange(30)):
                             sent += a.whole.send_nowait(b_id, b"%d" % sent)
-            linked = a_id in b.whole.peers()
             seen += await drain(b.whole)
+            linked = a_id in b.whole.peers()
             up = False
             for event in seen:
                 if isinstance(event, FrameReceived):

@@ -1,8 +1,11 @@
 """Our overlay and py-libp2p's own GossipSub on one topic, over TCP: each takes the other for one of its kind."""
 
+import gc
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import zip_longest
 
 import pytest
 import trio
@@ -21,7 +24,7 @@ from nacl.signing import SigningKey
 from net.gossip.config import GossipConfig
 from net.gossip.events import Message, Verdict
 from net.libp2p_host import Libp2pTransport
-from net.overlay import Overlay
+from net.overlay import Delivery, Overlay
 from net.peer import Address, PeerId
 from net.signing import verify
 from tests.net.transport_conformance import eventually
@@ -35,9 +38,9 @@ PROTOCOLS = {"1.1": TProtocol("/meshsub/1.1.0"), "1.0": TProtocol("/meshsub/1.0.
 class Stock:
     """A py-libp2p host with its own GossipSub and strict signing."""
 
-    def __init__(self, protocol: TProtocol) -> None:
+    def __init__(self, protocol: TProtocol, number: int = 81) -> None:
         self.host: IHost = new_host(
-            key_pair=create_new_key_pair(b"\x51" * 32), listen_addrs=[Multiaddr("/ip4/127.0.0.1/tcp/0")]
+            key_pair=create_new_key_pair(bytes([number]) * 32), listen_addrs=[Multiaddr("/ip4/127.0.0.1/tcp/0")]
         )
         self.router = GossipSub(
             protocols=[protocol],
@@ -129,4 +132,115 @@ async def test_messages_cross_a_stock_peer() -> None:
                         assert delivery.peer is None
                     assert delivery.message.source == sender.peer_id
                     assert delivery.peer == stock.peer_id
+            nursery.cancel_scope.cancel()
+
+
+class Mesh:
+    """Hosts of ours and of stock on one topic, each linked with those `steps` places on in the order given."""
+
+    def __init__(self, ours: list[Overlay], stock: list[Stock]) -> None:
+        self.ours, self.stock = ours, stock
+        self.got: dict[PeerId, list[bytes]] = {peer.peer_id: [] for peer in [*ours, *stock]}
+
+    @asynccontextmanager
+    async def running(self, order: list[Overlay | Stock], steps: tuple[int, ...]) -> AsyncIterator[trio.Nursery]:
+        async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
+            for each in self.ours:
+                await nursery.start(each.run)
+                nursery.start_soon(self._hear, each, await stack.enter_async_context(each.subscribe(TOPIC, accept)))
+            for one in self.stock:
+                nursery.start_soon(self._hear_stock, one, await stack.enter_async_context(one.running()))
+            for place, each in enumerate(order):
+                for step in steps:
+                    await connect(each, order[(place + step) % len(order)])
+            await eventually(self.is_settled)
+            yield nursery
+            nursery.cancel_scope.cancel()
+
+    def is_settled(self) -> bool:
+        """Everybody has neighbours in its mesh, and each pair of one of ours and one of stock sees it alike."""
+        if not all(each.router.mesh(TOPIC) for each in self.ours):
+            return False
+        if not all(one.router.mesh.get(TOPIC) for one in self.stock):
+            return False
+        return all(
+            (ID(each.peer_id) in one.router.mesh[TOPIC]) is (one.peer_id in each.router.mesh(TOPIC))
+            for each in self.ours
+            for one in self.stock
+        )
+
+    async def _hear(self, each: Overlay, deliveries: trio.MemoryReceiveChannel[Delivery]) -> None:
+        async for delivery in deliveries:
+            self.got[each.peer_id].append(delivery.message.data)
+
+    async def _hear_stock(self, one: Stock, subscription: ISubscriptionAPI) -> None:
+        while True:
+            self.got[one.peer_id].append((await subscription.get()).data)
+
+    async def publish_all(self, rounds: int) -> list[bytes]:
+        """Everybody publishes, not faster than the stock router takes them (ten a second from one forwarder)."""
+        sent = []
+        for number in range(rounds):
+            for each in self.ours:
+                sent.append(f"ours {each.peer_id} {number}".encode())
+                await each.publish(TOPIC, sent[-1])
+            for one in self.stock:
+                sent.append(f"stock {one.peer_id} {number}".encode())
+                await one.pubsub.publish(TOPIC, sent[-1])
+            await trio.sleep(1.1)
+        return sent
+
+
+async def connect(a: Overlay | Stock, b: Overlay | Stock) -> None:
+    addresses = b.addresses if isinstance(b, Overlay) else [b.address]
+    if isinstance(a, Overlay):
+        await a.connect(b.peer_id, addresses)
+    else:
+        await a.host.connect(PeerInfo(ID(b.peer_id), [Multiaddr(str(address)) for address in addresses]))
+
+
+@pytest.fixture
+def stock_closes_late() -> Iterator[None]:
+    """Stock hosts leave the sockets of links among themselves to the garbage collector, which complains."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@pytest.mark.usefixtures("stock_closes_late")
+@pytest.mark.parametrize("ours, stock", [(5, 5), (4, 1), (1, 4)])
+async def test_all_signed_messages_reach_all_in_a_mixed_mesh(ours: int, stock: int) -> None:
+    mesh = Mesh(
+        [overlay_of(number) for number in range(1, ours + 1)],
+        [Stock(PROTOCOLS["1.1"], 100 + number) for number in range(stock)],
+    )
+    order: list[Overlay | Stock] = [
+        each for pair in zip_longest(mesh.ours, mesh.stock) for each in pair if each is not None
+    ]
+    with trio.fail_after(2 * PATIENCE):
+        async with mesh.running(order, (1, 2) if len(order) < 8 else (1, 2, 5)):
+            sent = sorted(await mesh.publish_all(2))
+            # Each of them once, those of others as well as its own.
+            await eventually(lambda: all(sorted(got) == sent for got in mesh.got.values()))
+
+
+@pytest.mark.parametrize("leaver", ["ours", "stock"])
+async def test_who_leaves_a_topic_is_pruned(leaver: str) -> None:
+    ours, stock = overlay_of(1), Stock(PROTOCOLS["1.1"])
+
+    def meshed() -> bool:
+        return ours.router.mesh(TOPIC) == [stock.peer_id] and ID(ours.peer_id) in stock.router.mesh[TOPIC]
+
+    with trio.fail_after(2 * PATIENCE):
+        async with stock.running(), trio.open_nursery() as nursery:
+            await nursery.start(ours.run)
+            await ours.connect(stock.peer_id, [stock.address])
+            async with ours.subscribe(TOPIC, accept):
+                await eventually(meshed)
+                if leaver == "stock":
+                    await stock.pubsub.unsubscribe(TOPIC)
+                    await eventually(lambda: not ours.router.mesh(TOPIC))
+            if leaver == "ours":
+                await eventually(lambda: ID(ours.peer_id) not in stock.router.mesh[TOPIC])
             nursery.cancel_scope.cancel()

@@ -391,7 +391,7 @@ async def test_closes_quickly_with_a_stalled_peer(stalls_at: str) -> None:
             with trio.move_on_after(0.5):
                 while True:
                     await host.send(raw.peer_id, bytes(100_000))
-            nursery.start_soon(_request_in_vain, host, raw.peer_id)
+            nursery.start_soon(request_in_vain, host, raw.peer_id)
             await trio.testing.wait_all_tasks_blocked(0.01)
             started = trio.current_time()
             life.cancel()
@@ -401,6 +401,6 @@ async def test_closes_quickly_with_a_stalled_peer(stalls_at: str) -> None:
             assert trio.current_time() - started < 1.0
 
 
-async def _request_in_vain(host: Libp2pTransport, peer: PeerId) -> None:
+async def request_in_vain(host: Libp2pTransport, peer: PeerId) -> None:
     with pytest.raises(RequestFailedError):
         await host.request(peer, "/test/never/1", b"", timeout=PATIENCE)
