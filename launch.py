@@ -8,12 +8,14 @@ Heavy imports are inside the commands, so that --help answers at once.
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from actors import parameters
+from actors.parameters import Parsed
 
 if TYPE_CHECKING:
     import trio
@@ -32,22 +34,6 @@ USER_ERRORS = {"ScenarioError", "KeyFileError"}
 FAILURES = {"JoinError", "StoreError", "WebError", "GenesisError", "CannotStartError", "ProcessError", "OSError"}
 WEB_DEFAULT = "127.0.0.1:8000"
 WEB = parameters.endpoint(WEB_DEFAULT)
-
-
-class Parsed(click.ParamType[Any]):
-    """An option whose text one of `actors.parameters` reads."""
-
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
-        self.name, self._parse = name, parse
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse, or fail with what is allowed."""
-        try:
-            return self._parse(value) if isinstance(value, str) else value
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
 DURATION = Parsed("duration", parameters.duration)
 ENDPOINT = Parsed("host:port", parameters.endpoint)
 PLACE = Parsed("lat,lon", parameters.place)
@@ -299,23 +285,16 @@ def bench(name: str, quick: bool, report_path: Path | None, as_json: bool) -> No
 
     actors: start-up, memory and idle CPU of 500 actors in one process. Two minutes.
     """
-    from actors.terminal import write_json
     from experiments.benches import measure
 
     with _errors():
         result, table = measure(name, quick=quick, progress=lambda text: click.echo(text, err=True))
-        if report_path:
-            write_json(report_path, result)
-        if as_json:
-            import json
-
-            table = json.dumps(result, indent=2)
-        click.echo(table)
+        _show(result, table, report_path, as_json=as_json)
 
 
 @main.command()
 @click.argument("name")
-@click.option("--defence", type=click.Choice(["on", "off", "both", "unscored"]), default="both")
+@click.option("--defence", type=click.Choice(["on", "off", "both", "unscored"]), default="both", help="See above.")
 @click.option("--seeds", type=click.IntRange(1, 1000), default=1, help="Trials per row, seeds 1 to N.")
 @click.option("--quick/--full", "quick", default=True, help="40 honest peers and 60 attackers, or 200 and 800.")
 @REPORT
@@ -328,23 +307,13 @@ def attack(
 
     Defence on is GossipSub v1.1 with scores; off is v1.0; unscored is v1.1 without scores. Ctrl-C keeps the rows so far.
     """
-    from actors import attack_report
-    from actors.attacks.catalogue import ATTACKS
-    from actors.terminal import write_json
+    from actors.attack_report import ATTACKS, run_attacks, table
 
     if name not in (names := [*ATTACKS, "all"]):
         raise click.BadParameter(f"one of {', '.join(names)}", param_hint="NAME")
     with _errors():
-        tell: Callable[[str], None] = (lambda _: None) if quiet else (lambda text: click.echo(text, err=True))
-        runs = attack_report.run_attacks(name, defence, seeds, full=not quick, tell=tell)
-        if report_path:
-            write_json(report_path, runs.report())
-        if as_json:
-            import json
-
-            click.echo(json.dumps(runs.report(), indent=2))
-        else:
-            click.echo(attack_report.table(runs))
+        runs = run_attacks(name, defence, seeds, full=not quick, tell=None if quiet else partial(click.echo, err=True))
+        _show(runs.report(), table(runs), report_path, as_json=as_json)
     if runs.interrupted:
         sys.exit(INTERRUPTED)
 
@@ -387,6 +356,16 @@ def version() -> None:
     click.echo(f"crowdmesh {VERSION}\npython {sys.version.split()[0]}")
     for library in ("trio", "libp2p", "msgspec", "pynacl", "quart", "hypercorn"):
         click.echo(f"{library} {version_of(library)}")
+
+
+def _show(result: dict[str, Any], table: str, report_path: Path | None, *, as_json: bool) -> None:
+    import json
+
+    from actors.terminal import write_json
+
+    if report_path:
+        write_json(report_path, result)
+    click.echo(json.dumps(result, indent=2) if as_json else table)
 
 
 def _configure(

@@ -1,13 +1,15 @@
 """Runs attacks seed by seed, and makes rows of a table of what came of it."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from actors.attacks.catalogue import ATTACKS
 from actors.attacks.plan import Attack, Outcome
+from actors.clock import Stopwatch
 from actors.overlay_trial import FULL, QUICK, Size, run_trial
+
+__all__ = ["ATTACKS", "AttackRuns", "row", "run_attacks", "table", "wilson"]
 
 _Z = 1.96
 
@@ -25,7 +27,7 @@ class AttackRuns:
 
 
 def run_attacks(
-    name: str, defence: str, seeds: int, *, full: bool = False, tell: Callable[[str], None] = lambda _: None
+    name: str, defence: str, seeds: int, *, full: bool = False, tell: Callable[[str], object] | None = None
 ) -> AttackRuns:
     """Run one attack, or "all", with a defence, or "both", on and off; ends early, with the rows so far, on Ctrl-C.
 
@@ -39,11 +41,12 @@ def run_attacks(
         for attack in attacks:
             for each in defences:
                 outcomes: list[Outcome] = []
-                began = time.perf_counter()
+                watch = Stopwatch()
                 for seed in range(1, seeds + 1):
-                    tell(f"{attack.name}, defence {each}, seed {seed} of {seeds}")
+                    if tell:
+                        tell(f"{attack.name}, defence {each}, seed {seed} of {seeds}")
                     outcomes.append(run_trial(attack, each, size, seed))
-                runs.rows.append(row(attack, each, size, outcomes, time.perf_counter() - began))
+                runs.rows.append(row(attack, each, size, outcomes, watch.wall_s))
     except* KeyboardInterrupt:  # alone, or in the groups of the nurseries that it went through
         runs.interrupted = True
     return runs

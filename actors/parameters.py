@@ -1,12 +1,30 @@
 """What people write on the command line, and what it means. Light to import, for --help must answer at once.
 
-Each function raises ValueError with a message for whoever typed it.
+Each function below raises ValueError with a message for whoever typed it.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import click
 
 UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Parsed(click.ParamType[Any]):
+    """A command-line option whose text one of the functions here reads."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name, self._parse = name, parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse, or fail with what is allowed."""
+        try:
+            return self._parse(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def duration(text: str) -> float:
