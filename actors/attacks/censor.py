@@ -6,7 +6,7 @@ Budget: all sybils linked with the target, and 20 other links each so that they 
 Success: more than 1 % of the (message, peer) pairs that have the target at one end lost or later than 1.6 s.
 Not tested here: that scores find out. They cannot, for P3 counts messages whosever they are: flood publishing and outbound
 mesh places are what helps, and the censors keep their places.
-Source: Vyzovitis et al. (2020), "Censor attack".
+Source: Vyzovitis et al. (2020), censorship; the configuration "censor" of gossipsub-hardening.
 """
 
 from actors.attacks.plan import Attack, Attacker, Layout, Seat, harmed

@@ -5,7 +5,7 @@ no use to anybody; there is nothing that could be called a loss.
 Budget: 1.5 (quick) or 4 (full) sybils per honest peer, 20 links each.
 Success: more than 1 % of all (message, honest peer) pairs lost or later than 1.6 s.
 Not tested here: a hold just below P3's window, which costs the network less than the window and is not punished.
-Source: Vyzovitis et al. (2020), "Attack at dawn" and "degrade" of gossipsub-hardening.
+Source: the configuration "degrade" of gossipsub-hardening.
 """
 
 from collections import deque

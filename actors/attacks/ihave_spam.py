@@ -5,7 +5,7 @@ implementations (here everybody who advertises it is asked).
 Budget: 4 IHAVE of IDS invented ids a second on each of 20 links per sybil, well within the limits of a heartbeat.
 Success: more than a fifth of the ids advertised in the second half of the attack are asked for.
 Not tested here: ids of real messages advertised ahead of time.
-Source: gossipsub-v1.1.md, "Spam Protection Measures" and P7; Kumar et al., Formal model of GossipSub (2022).
+Source: gossipsub-v1.1.md, "Spam Protection Measures" and P7.
 """
 
 from actors.attacks.intruder import Intruder

@@ -5,7 +5,7 @@ half a good one over data that the topic's judge rejects, so that it takes both 
 Budget: 4 messages a second on each of 20 links per sybil.
 Success: in the second half of the attack, more than a tenth of the frames are read, so that they cost a check each. Nothing invalid may be delivered.
 Not tested here: CPU seconds, which virtual time makes free; a flood that fills the links themselves.
-Source: gossipsub-v1.1.md, P4; Vyzovitis et al. (2020), "Spam".
+Source: gossipsub-v1.1.md, P4.
 """
 
 from actors.attacks.intruder import Intruder

@@ -69,7 +69,7 @@ class GossipConfig:
     """Send own messages to all peers of the topic, not just to the mesh (v1.1, against eclipse attacks)."""
 
     max_peers: int = 512
-    """Links served; one more is told to hang up."""
+    """Links served; one more is told to hang up, and so is one that dialled us beyond `max_dialled_us`."""
     max_topics_per_peer: int = 1024
     """Topics that one peer, or we, may subscribe to; further ones are ignored and cost the peer."""
     max_fanout_topics: int = 256
@@ -142,3 +142,8 @@ class GossipConfig:
         for holds, rule in rules:
             if not holds:
                 raise ValueError(f"gossip configuration: {rule} must hold")
+
+    @property
+    def max_dialled_us(self) -> int:
+        """Links at which nobody else may dial us: an eighth of all is kept for whom we dial, or an eclipse is easy."""
+        return self.max_peers - self.max_peers // 8

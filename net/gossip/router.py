@@ -179,7 +179,7 @@ class GossipRouter:
         """
         if peer in self._neighbours or peer == self.peer_id:
             return []
-        if len(self._neighbours) >= self._config.max_peers:
+        if len(self._neighbours) >= (self._config.max_peers if outbound else self._config.max_dialled_us):
             return [Disconnect(peer, "too many peers")]
         self._neighbours.add(peer, outbound=outbound, version=version)
         if self._score.link_up(peer, now):

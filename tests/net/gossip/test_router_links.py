@@ -30,6 +30,16 @@ def test_one_link_too_many_is_hung_up() -> None:
     assert one.peers == PEERS[:2]
 
 
+def test_who_dials_us_cannot_take_the_links_that_we_dial() -> None:
+    one = router(0, GossipConfig(max_peers=16))
+    for peer in PEERS[:14]:
+        assert Disconnect(peer, "too many peers") not in one.link_up(peer, 0.0, outbound=False)
+    assert one.link_up(PEERS[14], 0.0, outbound=False) == [Disconnect(PEERS[14], "too many peers")]
+    for peer in PEERS[15:17]:
+        one.link_up(peer, 0.0, outbound=True)
+    assert one.peers == sorted(PEERS[:14] + PEERS[15:17])
+
+
 def test_frames_without_link_are_dropped() -> None:
     one = settled()
     assert one.receive(PEERS[20], message(1).entry, 2.0) == []
