@@ -16,7 +16,7 @@ from net.transport import FrameReceived, LinkDown, LinkUp, NotConnectedError
 SUBSCRIBE = encode_subscription(Subscription(TOPIC, subscribe=True))
 GRAFT = encode_control(Graft(TOPIC))
 STEP_S = 0.25
-"""How often an intruder may act on its own."""
+"""How often most intruders act on their own."""
 
 
 class Intruder(Attacker):
@@ -24,6 +24,7 @@ class Intruder(Attacker):
 
     steps = False
     """Whether `step` does anything."""
+    step_s = STEP_S
 
     def __init__(self, seat: Seat) -> None:
         self.seat = seat
@@ -59,10 +60,10 @@ class Intruder(Attacker):
     async def _act(self) -> None:
         now = trio.current_time()
         # Spread over the step, lest all intruders act at the same instant.
-        await trio.sleep(max(0.0, self.seat.attack_at_s - now) + self.seat.rng.random() * STEP_S)
+        await trio.sleep(max(0.0, self.seat.attack_at_s - now) + self.seat.rng.random() * self.step_s)
         while True:
             self.step(trio.current_time())
-            await trio.sleep(STEP_S)
+            await trio.sleep(self.step_s)
 
     def send(self, peer: PeerId, frame: bytes) -> None:
         """Send if there is room."""
@@ -78,4 +79,4 @@ class Intruder(Attacker):
         """Swallow it."""
 
     def step(self, now: float) -> None:
-        """Act, every STEP_S seconds from the begin of the attack."""
+        """Act, every `step_s` seconds from the begin of the attack."""

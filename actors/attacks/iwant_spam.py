@@ -1,7 +1,7 @@
 """IWANT spam: sybils ask for every message again and again, from everybody.
 
 Attacked: the upload of honest peers, by amplification: an id costs 48 bytes, the message many times that.
-Budget: all ids of the last seconds, 4 times a second on each of 20 links per sybil.
+Budget: all ids of the last seconds, once a second on each of 20 links per sybil.
 Success: each attacker's link draws more than RETRANSMISSIONS + 1 copies of an honest message (one through the mesh).
 Not tested here: that scores punish it. They do not (nor do go's): what bounds it is the number of times a message is
 given to one peer, and ids answered per heartbeat, which hold with the defence off too. So this should fail either way.
@@ -22,6 +22,7 @@ class Beggar(Intruder):
     """Remembers all ids it hears of and asks for them everywhere."""
 
     steps = True
+    step_s = 1.0
 
     def __init__(self, seat: Seat) -> None:
         super().__init__(seat)
