@@ -65,7 +65,7 @@ class Waste:
     @property
     def heeded(self) -> float:
         """Share of the attackers' frames that somebody read."""
-        return 1 - self.unread / max(1, self.frames)
+        return max(0.0, 1 - self.unread / max(1, self.frames))  # some were sent before, and are read after
 
 
 @dataclass(frozen=True, slots=True)
