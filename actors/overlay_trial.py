@@ -115,8 +115,10 @@ class _Ear:
         self.published_at[message_id] = (now, self.peer)
 
     def delivered(self, message_id: MessageId, topic: str, now: float) -> None:
-        """Note when, or that it was not the first time."""
+        """Note when, or that it was not the first time; end the trial if nobody honest published it."""
         del topic
+        if message_id not in self.published_at:
+            raise RuntimeError("a message that no honest peer published was delivered")
         if message_id in self.got:
             self.repeats += 1
         else:
