@@ -39,6 +39,7 @@ def start(tmp_path):
         process.end()
 
 
+@pytest.mark.slow
 def test_every_role_joins_and_takes_part(start, tmp_path):
     swarm = start("swarm", "swarm", str(tmp_path / "town.toml"), "--no-web", "--data", str(tmp_path / "swarm"))
     door = swarm.bootstrap()
