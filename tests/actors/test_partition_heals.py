@@ -63,7 +63,10 @@ def heals(run: Run) -> None:
     later = [r for r in of_kind(run.journal, "delivered") if r["t"] > end["t"] + BOUNDS.settle_ms]
     assert [r for r in later if (r["a"] in groups[0]) != (source[r["id"]] in groups[0])]
     assert of_kind(run.journal, "mesh")
-    assert run.report["chain"]["final_height"] > 60
+    # What was mined before the heal is final, one way or the other, and so is more: how much is the miners' luck.
+    assert run.report["chain"]["final_height"] > max(
+        r["height"] for r in of_kind(run.journal, "block") if r["t"] < end["t"]
+    )
 
 
 @pytest.mark.parametrize("seed", range(1, 5))
