@@ -9,6 +9,7 @@ from chain.contracts.spatial_records import Operator
 from chain.errors import Refused
 
 MAX_OPERATORS = 500
+"""Operators of a role that an actor asks for; a network of more needs paging."""
 RETRY_S = 5.0
 FRESH_BLOCKS = 30
 """A replica whose head is older than so many block intervals is still catching up, and cannot know who is enrolled."""

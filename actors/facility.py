@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import trio
 
-from actors.enrolment import enrol
+from actors.enrolment import MAX_OPERATORS, enrol
 from actors.identity import Identity
 from actors.ledger import OutcomeUnknownError
 from actors.node import FullNode, LocalLedger
@@ -15,7 +15,6 @@ from chain.contracts.spatial_records import CONFIRMED, TAKEN, Operator
 from chain.errors import Refused
 from chain.values import TxId
 
-MAX_OPERATORS = 500
 MAX_REPORTS = 500
 MAX_REVIEWS = 64
 """Reports under review at a time; further ones wait for the next look at what is confirmed."""

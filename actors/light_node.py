@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import trio
 
+from actors.enrolment import MAX_OPERATORS
 from actors.gateway import RemoteLedger
 from actors.identity import Identity
 from actors.ledger import GatewayError
@@ -18,7 +19,6 @@ from net.transport import NotConnectedError, Transport
 
 DIRECTORY_RETRY_S = 1.0
 MAX_GATEWAYS = 4
-MAX_OPERATORS = 500
 AVOID_S = 30.0
 """How long a MEC node that could not be reached is passed over for the next nearest."""
 

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import trio
 
-from actors.enrolment import enrol
-from actors.facility import MAX_OPERATORS, nearest
+from actors.enrolment import MAX_OPERATORS, enrol
+from actors.facility import nearest
 from actors.identity import Identity
 from actors.ledger import OutcomeUnknownError
 from actors.messages import BALLOT, PRESENCE, Ballot, Notice, attest, cell_topic, open_claim

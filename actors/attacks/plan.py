@@ -1,6 +1,7 @@
 """What an attack on the overlay is made of: who takes part, what they do, and what counts as harm."""
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from enum import Enum
@@ -114,15 +115,15 @@ class Seat:
     """On trio's clock, when to show one's colours."""
 
 
-class Attacker:
+class Attacker(ABC):
     """Runs until cancelled; counts for the record what it offered and drew, as in `Waste`."""
 
     offered = 0
     drawn = 0
 
+    @abstractmethod
     async def run(self) -> None:
         """Attack."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
