@@ -1,6 +1,6 @@
 """What actors use of a ledger, whether their node holds one or asks a gateway."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -90,13 +90,6 @@ class Ledger(Protocol):
 
     async def outcome(self, transaction: TxId) -> Outcome | None:
         """Where a transaction stands; None when the node has never seen it."""
-
-
-class FinalBlocks(Protocol):
-    """A ledger node can be followed block by block."""
-
-    def final_blocks(self, since: int) -> AsyncIterator[FoundBlock]:
-        """Final blocks from height `since` on, each once, in order, as they become final; endless."""
 
 
 class Sender:
