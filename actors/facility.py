@@ -10,7 +10,6 @@ from actors.ledger import OutcomeUnknownError
 from actors.node import FullNode, LocalLedger
 from actors.scenario import FacilityConfig
 from actors.sensing.mobility import Point
-from chain.contract import event_fields
 from chain.contracts.spatial_records import CONFIRMED, TAKEN, Operator
 from chain.errors import Refused
 from chain.values import TxId
@@ -56,12 +55,8 @@ class Facility:
             nursery.start_soon(enrol, self.node, self.ledger, self.role, self._site)
             since = max(1, self.node.core.final.height + 1)
             await self._resume(nursery)
-            async for found in self.node.final_blocks(since):
-                for receipt in found.receipts:
-                    for event in receipt.events:
-                        if (event.contract, event.name) == ("spatial", "confirmed"):
-                            report = TxId(event_fields(event)["report"])
-                            await self._open_review(nursery, report)
+            async for _, confirmed in self.node.final_events("spatial", "confirmed", since):
+                await self._open_review(nursery, TxId(confirmed["report"]))
 
     async def _resume(self, nursery: trio.Nursery) -> None:
         """Go on with what was confirmed or taken before we came (back)."""

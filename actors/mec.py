@@ -16,7 +16,7 @@ from actors.presence import Presence
 from actors.scenario import MecConfig
 from actors.sensing.mobility import Point
 from chain.codec import block_id, encode
-from chain.contract import event_fields, state_key
+from chain.contract import state_key
 from chain.contracts.spatial_board import report_key, served_key
 from chain.contracts.spatial_draw import SealedGroup, draw_group, seal_group
 from chain.contracts.spatial_records import ASSIGNED, PENDING, Content, Progress, Report
@@ -72,12 +72,8 @@ class MecNode:
                 nursery.start_soon(enrol, self.node, self.ledger, self.role, self._site)
                 since = max(1, self.node.core.final.height + 1)
                 await self._resume(nursery)
-                async for found in self.node.final_blocks(since):
-                    for receipt in found.receipts:
-                        for event in receipt.events:
-                            if (event.contract, event.name) == ("spatial", "submitted"):
-                                report = TxId(event_fields(event)["report"])
-                                await self._open_case(nursery, report, found.block.header.height)
+                async for height, submitted in self.node.final_events("spatial", "submitted", since):
+                    await self._open_case(nursery, TxId(submitted["report"]), height)
 
     async def _resume(self, nursery: trio.Nursery) -> None:
         """Attend to what was on the ledger before we came (back)."""

@@ -19,7 +19,7 @@ from actors.messages import GATEWAY, GENESIS, SYNC, blocks_topic, tx_topic
 from actors.verdicts import judge_block, judge_transaction
 from actors.world import World
 from chain.codec import block_id, decode_block, decode_transaction, encode, transaction_id
-from chain.contract import encode_args
+from chain.contract import encode_args, event_fields
 from chain.errors import InvalidBlockError, MalformedError, Refused
 from chain.ledger import (
     Ask,
@@ -369,6 +369,14 @@ class FullNode:
     async def next_block(self) -> None:
         """Wait until the chain moves: a block joins it, or becomes final."""
         await self._moved.wait()
+
+    async def final_events(self, contract: str, name: str, since: int) -> AsyncIterator[tuple[int, dict[str, Any]]]:
+        """(height, fields) of a contract's events in final blocks from height `since` on, in order; endless."""
+        async for found in self.final_blocks(since):
+            for receipt in found.receipts:
+                for event in receipt.events:
+                    if (event.contract, event.name) == (contract, name):
+                        yield found.block.header.height, event_fields(event)
 
     async def final_blocks(self, since: int) -> AsyncIterator[FoundBlock]:
         """Final blocks from height `since` on, each once, in order, as they become final; endless.
