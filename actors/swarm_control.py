@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 import trio
 
 from actors.actor import Actor
+from actors.audit import UnauditableError, audit_report
 from actors.control import (
     ActorSnapshot,
     ActorSummary,
+    AuditView,
     BallotView,
     BlockSummary,
     BlockView,
@@ -35,7 +37,16 @@ from actors.reward_book import RewardBook
 from actors.sensing.mobility import Point
 from actors.swarm import Swarm
 from actors.update_stream import BoundedStream
-from actors.views import actor_id, block_summary, block_view, report_view, sent_view, shown_status, transaction_view
+from actors.views import (
+    actor_id,
+    audit_view,
+    block_summary,
+    block_view,
+    report_view,
+    sent_view,
+    shown_status,
+    transaction_view,
+)
 from actors.worker import Worker
 from chain.codec import block_id
 from chain.contract import event_fields
@@ -154,6 +165,17 @@ class SwarmControl:
         if row.status == "assigned":
             progress = await self._ask(lambda: found.ledger.query("spatial", "progress", id_))
         return self._view(found, Listed(row, progress))
+
+    async def audit(self, actor: str, report: str) -> AuditView:
+        """See `Control.audit`."""
+        found = self._find(actor)
+        genesis, id_ = self._world.genesis, TxId(_id_bytes(report))
+        registry = self._world.network.registry
+        try:
+            audit = await self._ask(lambda: audit_report(found.ledger, registry, genesis.spatial, id_))
+        except UnauditableError as error:
+            raise UnknownRecordError(str(error)) from None
+        return audit_view(audit)
 
     async def nearby(self, actor: str, type_: str, lat: float, lon: float) -> Sequence[ReportView]:
         """See `Control.nearby`."""

@@ -7,11 +7,12 @@ from typing import Any
 
 import msgspec
 
-from actors.control import BlockSummary, BlockView, ReportView, TransactionView
+from actors.control import AuditView, BlockSummary, BlockView, ReportView, TransactionView
 from actors.ledger import FoundBlock, Outcome
 from actors.world import World
 from chain.codec import block_id, encode, transaction_id
 from chain.contract import event_fields
+from chain.contracts.spatial_audit import Audit
 from chain.contracts.spatial_records import Content, Progress, Report
 from chain.errors import Refused
 from chain.values import ACCOUNT_BYTES, Account, Header, Receipt, Transaction, TxId
@@ -88,6 +89,21 @@ def sent_view(report: TxId, content: Content, outcome: Outcome) -> ReportView:
         mine=True,
         final=refused and outcome.stage == "final",
         refusal=refusal,
+    )
+
+
+def audit_view(found: Audit) -> AuditView:
+    """What replaying a draw gave."""
+    return AuditView(
+        report=found.report.hex(),
+        verdict=found.verdict,
+        findings=found.findings,
+        assigner=actor_id(found.assigner) if found.assigner else None,
+        seed_height=found.seed_height,
+        seed=found.seed.hex() if found.seed else None,
+        candidates=len(found.candidates),
+        attempt=found.attempt,
+        group=[actor_id(worker) for worker in found.group],
     )
 
 

@@ -80,6 +80,14 @@ async def report(actor: str, report: str) -> Response:
     )
 
 
+@blueprint.get("/<report>/audit")
+async def audit(actor: str, report: str) -> Response:
+    """The draw of its voters, replayed from public data."""
+    control = attached()
+    found = await control.audit(actor, report)
+    return await page("audit.html", {"actor": control.actor(actor).summary, "audit": found})
+
+
 async def _csv(actor: str, status: str | None, after: str | None) -> Response:
     rows: list[ReportView] = []
     while len(rows) < MAX_ROWS:

@@ -168,9 +168,10 @@ def _progress(ctx: Context, found: Report) -> Progress:
 
 
 @query
-def has_served(ctx: Context, combination: Hash) -> bool:
-    """Whether a combination of workers (`spatial_draw.combination_id`) has served."""
-    return ctx.get(served_key(combination), bool) is not None
+def served_at(ctx: Context, combination: Hash) -> tuple[Natural, Natural] | None:
+    """Height and index of the tally in which a combination (`spatial_draw.combination_id`) served; None: it has not."""
+    version = ctx.version(served_key(combination))
+    return None if version is None else (version.height, version.index)
 
 
 @query

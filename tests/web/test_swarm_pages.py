@@ -101,6 +101,14 @@ def test_a_report_from_the_form_to_the_reward(visit):
         assert [entry["final"] for entry in after["actor"]["rewards"]] == [True]
         assert after["actor"]["pending_reward"] == 0
 
+        # Anybody who is asked, the draw can be replayed from blocks.
+        for name in ("requester-01", "mec-01"):
+            audit = (await visitor.json(visitor.path(name, f"/reports/{report}/audit")))["audit"]
+            assert (audit["verdict"], len(audit["group"])) == ("honest", 3)
+            assert set(shown["report"]["workers"]) <= set(audit["group"])
+        page = await visitor.page(f"{path}/audit")
+        assert "The draw is honest" in page.text and "is the one that chance drew" in page.text
+
         # The block that paid, and the one that recorded it, with calls, arguments and events.
         paying = (await visitor.json(visitor.path("requester-01", f"/blocks/{reward['height']}")))["block"]
         assert [visitor.ids["requester-01"], "requester", reward["amount"]] in paying["rewards"]
