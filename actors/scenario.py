@@ -50,6 +50,8 @@ class RequesterConfig(_Section, frozen=True):
     count: NotNegative = 10
     false_share: Share = 0.2
     """Share of generated reports of things that are not there."""
+    pseudonyms: bool = False
+    """A fresh key for each report."""
 
 
 class WorkerConfig(_Section, frozen=True):
@@ -65,6 +67,8 @@ class WorkerConfig(_Section, frozen=True):
     """How often they tell their MEC node where they are."""
     look_ms: tuple[NotNegative, Positive] = (300, 2_000)
     """Shortest and longest time it takes to go and look."""
+    pseudonyms: bool = False
+    """A fresh key for each vote, which the MEC node that draws it can link with the worker, and nobody else."""
 
 
 class MinerConfig(_Section, frozen=True):

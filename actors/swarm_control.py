@@ -1,7 +1,7 @@
 """A swarm behind the user interface's seam: implements `actors.control.Control` over the actors of a process."""
 
 from collections import Counter, OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -54,7 +54,7 @@ from chain.contracts.accounts import balance_of
 from chain.contracts.spatial_queries import MAX_PAGE
 from chain.contracts.spatial_records import STATUSES, Content, Listed, Report
 from chain.errors import Refused
-from chain.values import BlockId, TxId
+from chain.values import Account, BlockId, TxId
 
 MAX_STREAMS = 256
 MAX_SENT = 256
@@ -115,7 +115,7 @@ class SwarmControl:
         found = self._find(actor)
         where = found.where()
         node = found.node
-        account = found.identity.account
+        accounts = accounts_of(found)
         gateway = None
         if isinstance(node, LightNode):
             gateway = self._world.name_of(node.mec.public_key) if node.mec is not None else ""
@@ -126,8 +126,8 @@ class SwarmControl:
             can_attend=isinstance(found, Worker | Requester),
             can_submit=True,
             can_vote=isinstance(found, Worker),
-            rewards=self._rewards.of(account),
-            pending_reward=sum(entry.amount for entry in self._rewards.pending_of(account)),
+            rewards=self._rewards.of(accounts),
+            pending_reward=sum(entry.amount for entry in self._rewards.pending_of(accounts)),
         )
 
     async def reports(
@@ -155,7 +155,7 @@ class SwarmControl:
             row: Report = await self._ask(lambda: found.ledger.query("spatial", "report", id_))
         except UnknownRecordError:
             content = self._sent.get(id_)
-            if content is None or content.requester != found.identity.account:
+            if content is None or content.requester not in accounts_of(found):
                 raise
             outcome = await self._ask(lambda: found.ledger.outcome(id_))
             if outcome is None:
@@ -257,10 +257,11 @@ class SwarmControl:
         found = self._find(actor)
         lat_e7, lon_e7 = Point(lat, lon).e7
         now = self._world.clock.now_ms()
+        ledger = found.reporting_ledger() if isinstance(found, Requester) else found.ledger
         outcome = await self._command(
-            lambda: found.ledger.call("spatial", "submit", type_, lat_e7, lon_e7, now, stage="accepted")
+            lambda: ledger.call("spatial", "submit", type_, lat_e7, lon_e7, now, stage="accepted")
         )
-        self._sent[outcome.transaction] = Content(found.identity.account, type_, lat_e7, lon_e7, now)
+        self._sent[outcome.transaction] = Content(ledger.identity.account, type_, lat_e7, lon_e7, now)
         if len(self._sent) > MAX_SENT:
             self._sent.popitem(last=False)
         return Submitted(outcome.transaction.hex())
@@ -371,7 +372,7 @@ class SwarmControl:
             name=actor.name,
             role=actor.role,
             state=self._swarm.states[actor.name],
-            balance=balance_of(core.final_state, actor.identity.account) if core else 0,
+            balance=sum(balance_of(core.final_state, account) for account in accounts_of(actor)) if core else 0,
             peers=len(node.overlay.peers()),
             height=core.final.height if core else 0,
             attended=isinstance(actor, Worker | Requester) and actor.attended,
@@ -384,7 +385,7 @@ class SwarmControl:
 
     def _view(self, actor: Actor, row: Listed) -> ReportView:
         core = node.core if (node := self._reference()) else None
-        return report_view(row.report, row.progress, actor.identity.account, core.final.time_ms if core else 0)
+        return report_view(row.report, row.progress, accounts_of(actor), core.final.time_ms if core else 0)
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -430,3 +431,11 @@ def _id_bytes(text: str) -> bytes:
     if len(raw) != 32:
         raise UnknownRecordError(text[:80])
     return raw
+
+
+def accounts_of(actor: Actor) -> Collection[Account]:
+    """An actor's own account and those of the pseudonyms that served it."""
+    own = [actor.identity.account]
+    if isinstance(actor, Worker | Requester) and actor.pseudonyms is not None:
+        own += actor.pseudonyms.used()
+    return frozenset(own)

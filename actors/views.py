@@ -1,7 +1,7 @@
 """From the ledger's values to what people are shown: text ids, degrees, names of arguments. Pure functions."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +32,8 @@ def shown_status(status: str) -> str:
     return SHOWN_STATUS.get(status, status)
 
 
-def report_view(row: Report, progress: Progress | None, viewer: Account, final_ms: int) -> ReportView:
-    """One report. `final_ms` is the time of the last final block: what happened later is not final."""
+def report_view(row: Report, progress: Progress | None, viewer: Collection[Account], final_ms: int) -> ReportView:
+    """One report. `viewer`: the accounts of who looks; `final_ms` is the time of the last final block: what happened later is not final."""
     content = row.content
     times = [
         ("pending", row.recorded_ms),
@@ -59,7 +59,7 @@ def report_view(row: Report, progress: Progress | None, viewer: Account, final_m
         vote_until_ms=progress.vote_until_ms if progress else None,
         outcome=row.outcome or None,
         history=history,
-        mine=content is not None and content.requester == viewer,
+        mine=content is not None and content.requester in viewer,
         final=bool(history) and history[-1][1] <= final_ms,
     )
 
