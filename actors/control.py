@@ -105,6 +105,19 @@ class RewardEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseTimes:
+    """How long a facility takes, as the ledger tells everybody."""
+
+    taken: int
+    """Reports that it began to review."""
+    wait_ms: int | None
+    """Mean time from confirmation until then; None before the first."""
+    closed: int
+    review_ms: int | None
+    """Mean time from then to the outcome."""
+
+
+@dataclass(frozen=True, slots=True)
 class ActorSnapshot:
     """One actor, as seen by whoever is attached to it."""
 
@@ -121,6 +134,8 @@ class ActorSnapshot:
     """Since this process began; latest first, at most 50."""
     pending_reward: int
     """Micro-credits in blocks that are not final yet."""
+    responses: ResponseTimes | None
+    """Of a facility."""
 
 
 @dataclass(frozen=True, slots=True)

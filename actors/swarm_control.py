@@ -21,6 +21,7 @@ from actors.control import (
     Located,
     Place,
     ReportView,
+    ResponseTimes,
     RunSnapshot,
     Submitted,
     TransactionView,
@@ -28,6 +29,7 @@ from actors.control import (
     UnknownRecordError,
     Update,
 )
+from actors.facility import Facility
 from actors.ledger import FoundBlock, GatewayError, OutcomeUnknownError
 from actors.light_node import LightNode
 from actors.node import FullNode
@@ -43,6 +45,7 @@ from actors.views import (
     block_summary,
     block_view,
     report_view,
+    response_times,
     sent_view,
     shown_status,
     transaction_view,
@@ -51,6 +54,7 @@ from actors.worker import Worker
 from chain.codec import block_id
 from chain.contract import event_fields
 from chain.contracts.accounts import balance_of
+from chain.contracts.spatial_board import public_responses
 from chain.contracts.spatial_queries import MAX_PAGE
 from chain.contracts.spatial_records import STATUSES, Content, Listed, Report
 from chain.errors import Refused
@@ -128,6 +132,7 @@ class SwarmControl:
             can_vote=isinstance(found, Worker),
             rewards=self._rewards.of(accounts),
             pending_reward=sum(entry.amount for entry in self._rewards.pending_of(accounts)),
+            responses=self._responses(found),
         )
 
     async def reports(
@@ -378,6 +383,12 @@ class SwarmControl:
             attended=isinstance(actor, Worker | Requester) and actor.attended,
             ledger_node=isinstance(node, FullNode),
         )
+
+    def _responses(self, actor: Actor) -> ResponseTimes | None:
+        node = self._reference()
+        if not isinstance(actor, Facility) or node is None:
+            return None
+        return response_times(public_responses(node.core.final_state, actor.identity.account))
 
     async def _list(self, actor: Actor, method: str, *args: Any) -> Sequence[Listed]:
         rows: Sequence[Listed] = await self._ask(lambda: actor.ledger.query("spatial", method, *args))

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from actors.control import AuditView, BlockSummary, BlockView, ReportView, TransactionView
+from actors.control import AuditView, BlockSummary, BlockView, ReportView, ResponseTimes, TransactionView
 from actors.ledger import FoundBlock, Outcome
 from actors.world import World
 from chain.codec import block_id, encode, transaction_id
 from chain.contract import event_fields
 from chain.contracts.spatial_audit import Audit
-from chain.contracts.spatial_records import Content, Progress, Report
+from chain.contracts.spatial_records import Content, Progress, Report, Responses
 from chain.errors import Refused
 from chain.values import ACCOUNT_BYTES, Account, Header, Receipt, Transaction, TxId
 from net.peer import PeerId
@@ -89,6 +89,16 @@ def sent_view(report: TxId, content: Content, outcome: Outcome) -> ReportView:
         mine=True,
         final=refused and outcome.stage == "final",
         refusal=refusal,
+    )
+
+
+def response_times(found: Responses) -> ResponseTimes:
+    """Means of what the ledger keeps as sums."""
+    return ResponseTimes(
+        taken=found.taken,
+        wait_ms=found.waited_ms // found.taken if found.taken else None,
+        closed=found.closed,
+        review_ms=found.reviewed_ms // found.closed if found.closed else None,
     )
 
 

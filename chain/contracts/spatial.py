@@ -24,6 +24,8 @@ from chain.contracts.spatial_board import (
     operator_key,
     place_key,
     report_key,
+    responses_key,
+    responses_of,
     reveal_until_ms,
     rules_of,
     save_report,
@@ -47,6 +49,7 @@ from chain.contracts.spatial_queries import (
     progress,
     report,
     reports,
+    responses,
     rules,
     served_at,
 )
@@ -74,20 +77,8 @@ from chain.contracts.spatial_rules import LAT_LIMIT_E7, LON_LIMIT_E7, ROLES, Spa
 from chain.values import Account, Hash, Name, Natural
 
 __all__ = ["assign", "close", "enrol", "expire", "history", "initial_entries", "latest", "like"]
-__all__ += [
-    "operators",
-    "pending",
-    "progress",
-    "report",
-    "reports",
-    "reveal",
-    "rules",
-    "served_at",
-    "submit",
-    "take",
-    "tally",
-]
-__all__ += ["vote"]
+__all__ += ["operators", "pending", "progress", "report", "reports", "responses", "reveal"]
+__all__ += ["rules", "served_at", "submit", "take", "tally", "vote"]
 
 
 @call
@@ -332,6 +323,9 @@ def take(ctx: Context, report: ReportId) -> None:
     if found.status != CONFIRMED:
         ctx.refuse("not_confirmed", found.status)
     save_report(ctx, found, replace(found, status=TAKEN, facility=ctx.sender, taken_ms=ctx.time_ms))
+    before, waited_ms = responses_of(ctx, ctx.sender), ctx.time_ms - (found.decided_ms or ctx.time_ms)
+    after = replace(before, taken=before.taken + 1, waited_ms=before.waited_ms + waited_ms)
+    ctx.put(responses_key(ctx.sender), after)
     ctx.emit("taken", report=report, facility=ctx.sender)
 
 
@@ -347,4 +341,7 @@ def close(ctx: Context, report: ReportId, outcome: Name) -> None:
     if found.facility != ctx.sender:
         ctx.refuse("taken_by_other")
     save_report(ctx, found, replace(found, status=CLOSED, closed_ms=ctx.time_ms, outcome=outcome))
+    before, reviewed_ms = responses_of(ctx, ctx.sender), ctx.time_ms - (found.taken_ms or ctx.time_ms)
+    after = replace(before, closed=before.closed + 1, reviewed_ms=before.reviewed_ms + reviewed_ms)
+    ctx.put(responses_key(ctx.sender), after)
     ctx.emit("closed", report=report, facility=ctx.sender, outcome=outcome)

@@ -13,6 +13,7 @@ from chain.contracts.spatial_board import (
     ballots,
     find_assignment,
     find_report,
+    responses_of,
     reveal_until_ms,
     rules_of,
     served_key,
@@ -30,6 +31,7 @@ from chain.contracts.spatial_records import (
     Progress,
     Report,
     ReportId,
+    Responses,
 )
 from chain.contracts.spatial_rewards import REQUESTER, WORKER, confirmed_so_far, last_reports
 from chain.contracts.spatial_rules import ROLES, Box, LatE7, LonE7, SpatialRules
@@ -183,6 +185,12 @@ def history(ctx: Context, account: AccountField, limit: Limit) -> History:
         requested_last=last_reports(ctx, REQUESTER, account, limit),
         confirmed_last=last_reports(ctx, WORKER, account, limit),
     )
+
+
+@query
+def responses(ctx: Context, facility: AccountField) -> Responses:
+    """How long a facility has taken so far."""
+    return responses_of(ctx, facility)
 
 
 @query

@@ -23,6 +23,7 @@ from actors.control import (
     Located,
     Place,
     ReportView,
+    ResponseTimes,
     RewardEntry,
     RunSnapshot,
     Submitted,
@@ -199,6 +200,7 @@ class FixedPopulation:
                 RewardEntry(30, START_MS, 1_000_000, "worker", None, final=True),
             ],
             pending_reward=250_000,
+            responses=ResponseTimes(3, 4_000, 2, 90_000) if entry.role == "facility" else None,
         )
 
     async def _ask(self, actor: str) -> None:
