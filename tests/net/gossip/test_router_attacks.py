@@ -196,9 +196,9 @@ def test_opportunistic_grafting_frees_a_captured_mesh() -> None:
 
 
 def test_colocated_flood_is_not_taken_into_the_mesh() -> None:
-    one = settled(4, score=ScoreBook(group=lambda peer: "host" if peer in PEERS[4:16] else None))
+    one = settled(4, score=ScoreBook())
     for peer in PEERS[4:16]:
-        one.link_up(peer, 3.0, outbound=False)
+        one.link_up(peer, 3.0, outbound=False, group="203.0.113.7/32")
         say(one, peer, 3.0, subscriptions=(Subscription(T, subscribe=True),))
         say(one, peer, 3.0, graft=(Graft(T),))
     tick_until(one, 10.0)
@@ -247,9 +247,9 @@ def test_who_is_needed_is_grafted_once_it_is_forgiven_though_nothing_happens() -
 
 def test_links_of_a_host_come_and_go_and_the_heartbeat_heeds_it() -> None:
     host = PEERS[:3]
-    one = settled(3, score=ScoreBook(ScoreParams(colocation_threshold=3), group=lambda _: "host"))
+    one = settled(3, score=ScoreBook(ScoreParams(colocation_threshold=3)), group="host")
     assert (one.mesh(T), one.next_deadline()) == (host, inf)
-    one.link_up(PEERS[3], 3.0)
+    one.link_up(PEERS[3], 3.0, group="host")
     tick_until(one, 5.0)
     assert one.mesh(T) == []
     tick_until(one, 79.0)  # the backoffs are over

@@ -78,7 +78,7 @@ class RouterMachine(RuleBasedStateMachine):
     @initialize(seed=st.integers(0, 5))
     def start(self, seed: int) -> None:
         self.now = 1000.0
-        self.book = ScoreBook(PARAMS, application=lambda peer: 50.0 if peer == PEERS[0] else 0.0, group=GROUPS.get)
+        self.book = ScoreBook(PARAMS, application=lambda peer: 50.0 if peer == PEERS[0] else 0.0)
         self.router = router(0, CONFIG, seed=seed, now=self.now, score=self.book)
         self.linked: set[PeerId] = set()
         self.validating: dict[bytes, Message] = {}
@@ -114,7 +114,7 @@ class RouterMachine(RuleBasedStateMachine):
 
     @rule(peer=peers, outbound=st.booleans(), version=st.sampled_from([(1, 0), (1, 1), (1, 2)]))
     def link_up(self, peer: PeerId, outbound: bool, version: tuple[int, int]) -> None:
-        effects = self.router.link_up(peer, self.now, outbound=outbound, version=version)
+        effects = self.router.link_up(peer, self.now, outbound=outbound, version=version, group=GROUPS.get(peer))
         if not any(isinstance(effect, Disconnect) for effect in effects):
             self.linked.add(peer)
         self.check(effects)

@@ -119,8 +119,8 @@ def test_retained_peers_are_bounded_oldest_first() -> None:
 
 
 def test_colocated_peers_share_the_blame() -> None:
-    one = ScoreBook(ScoreParams(colocation_threshold=1, colocation_weight=-10.0), group={A: "x", B: "x"}.get)
-    changed = [one.link_up(peer, 0.0) for peer in (A, B, C)]
+    one = ScoreBook(ScoreParams(colocation_threshold=1, colocation_weight=-10.0))
+    changed = [one.link_up(peer, 0.0, group) for peer, group in ((A, "x"), (B, "x"), (C, None))]
     assert changed == [True, True, False]
     assert [one.of(peer, 0.0) for peer in (A, B, C)] == [-10.0, -10.0, 0.0]
     assert one.link_down(B, 1.0)

@@ -202,7 +202,8 @@ def test_skipping_heartbeats_changes_nothing(seed: int, params: ScoreParams | No
             seed=seed,
             always_tick=always,
             config=config,
-            score=lambda _: None if params is None else ScoreBook(params, group=groups.get),
+            score=lambda _: None if params is None else ScoreBook(params),
+            group=groups.get,
         )
         network.connect_at_random(4)
         network.subscribe(T, network.ids[:12])
