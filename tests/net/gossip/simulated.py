@@ -80,11 +80,13 @@ class Network:
         score: Callable[[PeerId], Score | None] = lambda _: None,
         version: tuple[int, int] = (1, 2),
         group: Callable[[PeerId], str | None] = lambda _: None,
+        direct: Callable[[int], Collection[PeerId]] = lambda _: (),
     ) -> None:
         self.now = 0.0
         self.rng = Random(f"network/{seed}")
         self.routers = {
-            identity(n): router(n, config, seed=seed, verify=verify, score=score(identity(n))) for n in range(count)
+            identity(n): router(n, config, seed=seed, verify=verify, score=score(identity(n)), direct=direct(n))
+            for n in range(count)
         }
         self.ids = [identity(n) for n in range(count)]
         self.links: set[tuple[PeerId, PeerId]] = set()
