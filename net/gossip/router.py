@@ -55,8 +55,8 @@ _GRAFT_FAULTS = {
     GraftAnswer.FLOOD: (Fault.GRAFT_IN_BACKOFF, Fault.GRAFT_FLOOD),
     GraftAnswer.DIRECT: (Fault.GRAFT_OF_DIRECT_PEER,),
 }
-_SUBSCRIBES = b"\x0a"
-"""How a frame with subscriptions begins, for all encode fields in their order."""
+_MESSAGE_FIRST = b"\x12"
+"""How a frame begins that has messages and no subscriptions: everybody encodes these first."""
 
 
 class GossipRouter:
@@ -214,7 +214,7 @@ class GossipRouter:
         if not heeded:
             self.counters.graylisted += 1
             # Else we would never know what it wants once it is forgiven: subscriptions are said once a link.
-            if not frame.startswith(_SUBSCRIBES):
+            if frame.startswith(_MESSAGE_FIRST):
                 return []
         try:
             if len(frame) > self._config.max_frame_bytes:
