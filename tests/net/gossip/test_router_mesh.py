@@ -134,6 +134,22 @@ def test_mesh_that_others_filled_to_the_brim_is_pruned() -> None:
     assert sum(bool(heard(effects, peer).prune) for peer in PEERS[:12]) == 6
 
 
+def test_mesh_that_the_heartbeat_itself_overfilled_is_pruned_at_the_next() -> None:
+    one = settled(11, outbound=False)
+    for peer in PEERS[:11]:
+        say(one, peer, 2.1, graft=(Graft(T),))
+    for peer in PEERS[11:13]:
+        one.link_up(peer, 2.2, outbound=True)
+        say(one, peer, 2.2, subscriptions=(Subscription(T, subscribe=True),))
+    due = one.next_deadline()
+    one.tick(due)
+    assert len(one.mesh(T)) == 13
+    assert one.next_deadline() <= due + 1.01
+    one.tick(one.next_deadline())
+    assert len(one.mesh(T)) == 6
+    assert set(PEERS[11:13]) <= set(one.mesh(T))
+
+
 def test_a_longer_backoff_is_not_cut_short_by_a_shorter_one() -> None:
     one = settled(6)
     say(one, PEERS[0], 2.0, prune=(Prune(T, 100),))
