@@ -217,6 +217,10 @@ def test_skipping_heartbeats_changes_nothing(seed: int, params: ScoreParams | No
                 network.carry_out(flapper, network.routers[flapper].unsubscribe(T, network.now))
             else:
                 network.subscribe(T, [flapper])
+            if step % 4 == 1:
+                one, other = sorted(network.links)[network.rng.randrange(len(network.links))]
+                network.routers[one].complain(other, network.now)
+                network.carry_out(one, [])
             if step % 3 == 0:
                 one, other = sorted(network.links)[network.rng.randrange(len(network.links))]
                 network.disconnect(one, other)
