@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from actors.fault_config import LINK_FAULTS, Fault, kind_of
 from net.memory_conditions import INFINITY, LANE_BYTES, LinkConditions, Spread
+from net.peer import split_address
 
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
@@ -214,6 +215,9 @@ class NetworkConfig(_Section, frozen=True):
     """Memory links only: after how long without hearing of it a peer behind a cut link is given up."""
     degree: Positive = 6
     """Links that a ledger node opens to other ledger nodes."""
+    direct: Annotated[tuple[Annotated[str, Meta(max_length=256)], ...], Meta(max_length=64)] = ()
+    """Explicit peering: ledger nodes that stay linked, outside meshes and scores, and pass everything on to each other. By
+    name (``mec-01``), or those of other processes by address (``/ip4/…/tcp/…/p2p/…``); these must list us as well."""
     heartbeat_ms: Positive = 1_000
     """How often gossip repairs its meshes and tells what it has."""
     scoring: bool = True
@@ -358,6 +362,12 @@ def _check(scenario: Scenario) -> None:
         network.conditions()
     except ValueError as error:
         problems.append(f"network: {error}")
+    for number, entry in enumerate(network.direct):
+        if entry.startswith("/"):
+            try:
+                split_address(entry)
+            except ValueError as error:
+                problems.append(f"network.direct[{number}]: {error}")
     if network.kind != "memory":
         problems += [
             f"faults[{number}].kind: a {kind_of(fault)} needs network.kind memory"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import trio
 from libp2p.stream_muxer.yamux.yamux import DEFAULT_WINDOW_SIZE, FLAG_SYN, TYPE_PING, YAMUX_HEADER_FORMAT, Yamux
 
+from net.host_group import host_group
 from net.libp2p_stream import (
     READ_CHUNK,
     WRITE_CHUNK,
@@ -131,7 +132,9 @@ class Link:
                     stream, version = await self._open_gossip()
                     self.is_up = True
                     self.up.set()
-                    await self._post(LinkUp(self.peer, self.outbound, version))
+                    host = self._tcp.get_remote_address()
+                    group = None if host is None else host_group(host[0])
+                    await self._post(LinkUp(self.peer, self.outbound, version, group))
                     self._announced.set()
                     await self._send_frames(stream)
         except* LinkBrokenError as broken:

@@ -3,7 +3,7 @@
 import gc
 import random
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import zip_longest
 
@@ -38,7 +38,7 @@ PROTOCOLS = {"1.1": TProtocol("/meshsub/1.1.0"), "1.0": TProtocol("/meshsub/1.0.
 class Stock:
     """A py-libp2p host with its own GossipSub and strict signing."""
 
-    def __init__(self, protocol: TProtocol, number: int = 81) -> None:
+    def __init__(self, protocol: TProtocol, number: int = 81, direct: Sequence[PeerInfo] = ()) -> None:
         self.host: IHost = new_host(
             key_pair=create_new_key_pair(bytes([number]) * 32), listen_addrs=[Multiaddr("/ip4/127.0.0.1/tcp/0")]
         )
@@ -48,6 +48,7 @@ class Stock:
             degree_low=4,
             degree_high=12,
             heartbeat_interval=1,
+            direct_peers=list(direct),
         )
         self.pubsub = Pubsub(self.host, self.router, strict_signing=True)
         self.peer_id = PeerId.parse(self.host.get_id().to_bytes())
@@ -68,7 +69,7 @@ class Stock:
         return Address(str(self.host.get_transport_addrs()[0]))
 
 
-def overlay_of(number: int) -> Overlay:
+def overlay_of(number: int, direct: Sequence[PeerId] = ()) -> Overlay:
     key = SigningKey(bytes([number]) * 32)
     return Overlay(
         Libp2pTransport(bytes(key)),
@@ -76,6 +77,7 @@ def overlay_of(number: int) -> Overlay:
         verify=verify,
         config=GossipConfig(heartbeat_s=0.2),
         rng=random.Random(number),
+        direct=direct,
     )
 
 
@@ -113,6 +115,34 @@ async def test_signed_messages_pass_in_both_directions(dialler: str, version: st
 
                 await ours.hang_up(stock.peer_id)
                 await eventually(lambda: ID(ours.peer_id) not in stock.router.mesh[TOPIC])
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.usefixtures("stock_closes_late")
+async def test_explicit_peers_hear_of_everything_without_a_mesh() -> None:
+    stock_id = PeerId.parse(ID.from_pubkey(create_new_key_pair(bytes([81]) * 32).public_key).to_bytes())
+    ours = overlay_of(1, direct=[stock_id])
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(ours.run)
+            stock = Stock(
+                PROTOCOLS["1.1"], direct=[PeerInfo(ID(ours.peer_id), [Multiaddr(str(a)) for a in ours.addresses])]
+            )
+            assert stock.peer_id == stock_id
+            async with stock.running() as theirs, ours.subscribe(TOPIC, accept) as deliveries:
+                # It dials whom it has agreed with by itself.
+                await eventually(lambda: ours.router.subscribers(TOPIC) == [stock.peer_id])
+                await eventually(lambda: ID(ours.peer_id) in stock.pubsub.peer_topics.get(TOPIC, ()))
+                await trio.sleep(1.2)  # heartbeats of both, in which a GRAFT would be sent
+                assert ours.router.mesh(TOPIC) == []
+                assert ID(ours.peer_id) not in stock.router.mesh[TOPIC]
+
+                await stock.pubsub.publish(TOPIC, b"from stock")
+                assert (await deliveries.receive()).message.data == b"from stock"
+                await ours.publish(TOPIC, b"from us")
+                while (message := await theirs.get()).from_id != bytes(ours.peer_id):
+                    assert message.data == b"from stock"  # it hears itself first
+                assert message.data == b"from us"
             nursery.cancel_scope.cancel()
 
 

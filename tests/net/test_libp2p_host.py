@@ -55,6 +55,15 @@ async def test_conformance(check: Check) -> None:
     await check(site)
 
 
+async def test_link_tells_the_address_of_its_other_end() -> None:
+    async with running(1, 2) as (one, two):
+        await one.dial(two.peer_id, two.addresses)
+        for end in (one, two):
+            up = await next_event(end)
+            assert isinstance(up, LinkUp)
+            assert up.group == "127.0.0.1/32"
+
+
 def seed(number: int) -> bytes:
     return bytes([number]) * 32
 
