@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from actors.clock import Stopwatch
-from actors.sensing.roads import RoadNetwork, Spot, grid_city, read_roads
+from actors.sensing.roads import RoadNetwork, grid_city, read_roads
 from experiments import estimates
 from experiments.street_distances import street_distances
 from experiments.tours import short_round
@@ -31,7 +31,7 @@ PAPER_MINUTES = (1651.99, 1573.74, 1329.33, 1238.65, 1146.84)
 """Kamali et al. 2021, Table 1: total optimal time for 1,000 to 600 reports."""
 SPEED_KMH = 56.327
 """35 miles an hour: what North Carolina allows inside towns where no sign says otherwise (G.S. 20-141(b)(1))."""
-INTERVALS_M = (500, 1_000, 1_500, 2_000, 2_500, 3_000, 4_000, 5_000, 7_500)
+INTERVALS_M = tuple(range(1_000, 9_000, 1_000))
 """Where one interval of distance ends and the next begins; the last has no end."""
 
 
@@ -132,12 +132,15 @@ def report(runs: Runs) -> dict[str, Any]:
             totals = [getattr(each, reading) for each in many]
             firsts = [getattr(each, reading) for each in by_share[0]]
             row[f"{reading}_min"] = estimates.mean(totals)
-            row[f"{reading}_change"] = estimates.mean([now / then - 1 for now, then in zip(totals, firsts, strict=True)])
+            row[f"{reading}_change"] = estimates.mean(
+                [now / then - 1 for now, then in zip(totals, firsts, strict=True)]
+            )
         row["paper_min"], row["paper_change"] = paper, paper / PAPER_MINUTES[0] - 1
         rows.append(row | {"paper_reports": 1_000 - 100 * place})
     return {
         "experiment": "spatial-allocation",
-        "city": city and {
+        "city": city
+        and {
             "name": city.name,
             "crossings": len(city.crossings),
             "roads": len(city.roads),
@@ -167,43 +170,62 @@ def _interval(place: int, by_share: Sequence[Sequence[Step]]) -> dict[str, Any]:
 
 def table(report: dict[str, Any]) -> str:
     """For a terminal: totals beside the paper's Table 1, then what its Figures 4 and 5 count, of our run."""
-    city = report["city"]
     if not report["rows"]:
         return "no seed was done"
-    first, last = report["rows"][0], report["rows"][-1]
     lines = [
-        f"{report['facilities']} facilities, {report['reports']} reports, {city['name']}: {city['km']:g} km of streets, "
-        f"{city['roads']} roads; {report['speed_kmh']:g} km/h; {report['seeds']} seeds, ± 95 %",
+        _setting(report),
         "",
         "total review time, minutes; change against no report being incorrect",
         "incorrect  reports         one way            rounds              paper",
-    ]
-    for row in report["rows"]:
-        lines.append(
+        *(
             f"{row['incorrect']:8.0%} {row['reports']:9}  {_pair(row, 'one_way')}  {_pair(row, 'rounds')}  "
             f"{row['paper_min']:8.2f} {row['paper_change']:+7.1%}"
-        )
-    lines += [
+            for row in report["rows"]
+        ),
         "",
-        f"With 40 % filtered out the ways to single reports shrink by {-last['one_way_change']['mean']:.1%}, rounds through a "
-        f"facility's reports by {-last['rounds_change']['mean']:.1%};",
-        f"the paper's total by {-last['paper_change']:.1%}. Its time a report grows meanwhile from "
-        f"{first['paper_min'] / first['paper_reports']:.2f} to {last['paper_min'] / last['paper_reports']:.2f} min; "
-        f"ours stays at {last['one_way_min']['mean'] / last['reports']:.2f} (one way)",
-        f"or grows from {first['rounds_min']['mean'] / first['reports']:.2f} to "
-        f"{last['rounds_min']['mean'] / last['reports']:.2f} (rounds). Minutes scale with the speed, changes do not.",
+        _comparison(report["rows"][0], report["rows"][-1]),
     ]
     heads = "".join(f"{f'{share:.0%}':>16}" for share in SHARES)
     for name, key in (("reports", "reports"), ("review time (one way), minutes,", "one_way_min")):
-        lines += ["", f"{name} by distance to the facility, by share filtered out (0 %: without filtering)", "km       " + heads]
+        lines += [
+            "",
+            f"{name} by distance to the facility, by share filtered out (0 %: without filtering)",
+            "km       " + heads,
+        ]
         for each in report["intervals"]:
+            if not each["reports"][0]["mean"]:
+                continue  # nothing is so far from its facility
             cells = "".join(f"{_estimate(value):>16}" for value in each[key])
             lines.append(f"{interval_name(each):9}{cells}")
     return "\n".join(lines)
 
 
+def _setting(report: dict[str, Any]) -> str:
+    city = report["city"]
+    return (
+        f"{report['facilities']} facilities, {report['reports']} reports, {city['name']}: {city['km']:g} km of streets, "
+        f"{city['roads']} roads; {report['speed_kmh']:g} km/h; {report['seeds']} seeds, ± 95 %"
+    )
+
+
+def _comparison(first: dict[str, Any], last: dict[str, Any]) -> str:
+    """Decline and shape beside the paper's, in words."""
+
+    def each(row: dict[str, Any], reading: str) -> float:
+        return float(row[f"{reading}_min"]["mean"]) / int(row["reports"])
+
+    paper = [row["paper_min"] / row["paper_reports"] for row in (first, last)]
+    return (
+        f"With {last['incorrect']:.0%} filtered out the ways to single reports change by "
+        f"{last['one_way_change']['mean']:+.1%}, rounds through a facility's\nreports by "
+        f"{last['rounds_change']['mean']:+.1%}, the paper's total by {last['paper_change']:+.1%}. Minutes a report: one way "
+        f"{each(first, 'one_way'):.2f} → {each(last, 'one_way'):.2f},\nrounds {each(first, 'rounds'):.2f} → "
+        f"{each(last, 'rounds'):.2f}, paper {paper[0]:.2f} → {paper[1]:.2f}. They scale with the speed; changes do not."
+    )
+
+
 def interval_name(interval: dict[str, Any]) -> str:
-    """In kilometres, such as ``0.5–1`` or ``7.5–``."""
+    """In kilometres, such as ``1–2`` or ``8–``."""
     end = "" if interval["to_m"] is None else f"{interval['to_m'] / 1000:g}"
     return f"{interval['from_m'] / 1000:g}–{end}"
 

@@ -43,12 +43,7 @@ def _reverse(distances: Distances, order: list[int]) -> bool:
         before, first = stops[i - 1], stops[i]
         for j in range(i + 1, len(stops) - 1):
             last, after = stops[j], stops[j + 1]
-            gain = (
-                distances[before][first]
-                + distances[last][after]
-                - distances[before][last]
-                - distances[first][after]
-            )
+            gain = distances[before][first] + distances[last][after] - distances[before][last] - distances[first][after]
             if gain > GAIN:
                 order[i - 1 : j] = order[i - 1 : j][::-1]
                 return True
