@@ -39,7 +39,7 @@ PAIRS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The history that is paid for: `reports` confirmed ones, cut into `windows` of equal size."""
+    """The history that is paid for: `reports` confirmed ones, cut into `windows` as equal as may be."""
 
     reports: int = 2_000
     windows: int = 20
@@ -111,7 +111,7 @@ def _place(box: Box, rng: Random) -> tuple[int, int]:
 
 
 def pay(rules: SpatialRules, reports: Sequence[Confirmed], windows: int) -> Sequence[Window]:
-    """Have the contract pay for a history, and look after each of `windows` stretches of it."""
+    """Have the contract pay for a history, and look at the end of each of `windows` stretches of it."""
     state, minted, supply = WorldState.empty(), 0, 0
     done: list[Window] = []
     accounts = {who for each in reports for who in (each.content.requester, *each.workers)}
@@ -123,11 +123,16 @@ def pay(rules: SpatialRules, reports: Sequence[Confirmed], windows: int) -> Sequ
         to_requester, to_workers = pay_rewards(context, rules, id_, each.content, each.workers)
         state = state.apply(context.writes, Version(number, 0))
         minted += to_requester + sum(to_workers)
-        if number * windows // len(reports) > len(done):
+        if number == stretch(len(reports), windows, len(done))[1]:
             supply += minted
             done.append(Window(minted, supply, gini([balance_of(state, who) for who in sorted(accounts)])))
             minted = 0
     return done
+
+
+def stretch(reports: int, windows: int, place: int) -> tuple[int, int]:
+    """Numbers of the first and the last report of a window, 1 for the first; `windows` are no more than `reports`."""
+    return place * reports // windows + 1, (place + 1) * reports // windows
 
 
 def gini(amounts: Sequence[int]) -> float:
@@ -180,17 +185,15 @@ def report(runs: Runs) -> dict[str, Any]:
     """All figures, as JSON, in credits: means over the seeds with their intervals."""
     plan = runs.plan
     distance_m = mean_distance_m(rules("paper").box, Random(f"{plan.seed}/spatial-rewards/distance"))
-    size = plan.reports / plan.windows
     rows = []
     for place in range(plan.windows if runs.histories else 0):
-        row: dict[str, Any] = {"first_report": int(place * size) + 1, "last_report": int((place + 1) * size)}
-        middle = (row["first_report"] + row["last_report"]) / 2
-        many = row["last_report"] - row["first_report"] + 1
+        first, last = stretch(plan.reports, plan.windows, place)
+        row: dict[str, Any] = {"first_report": first, "last_report": last}
         for reading in READINGS:
             windows = [each[reading][place] for each in runs.histories]
             row[reading] = {
-                "per_report": estimates.mean([window.minted / many / CREDIT for window in windows]),
-                "expected": expected(reading, plan, middle, distance_m) / CREDIT,
+                "per_report": estimates.mean([window.minted / (last - first + 1) / CREDIT for window in windows]),
+                "expected": expected(reading, plan, (first + last) / 2, distance_m) / CREDIT,
                 "supply": estimates.mean([window.supply / CREDIT for window in windows]),
                 "gini": estimates.mean([window.gini for window in windows]),
             }
