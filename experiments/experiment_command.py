@@ -134,6 +134,26 @@ def spatial_rewards(
         _conclude(result, measured.table(result), spatial_plots.rewards, plots, report_path, as_json=as_json)
 
 
+@experiment.command("all")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for reports and plots."
+)
+@QUICK
+@QUIET
+@click.pass_context
+def everything(ctx: click.Context, out: Path, quick: bool, quiet: bool) -> None:
+    """Run all experiments one after the other; each leaves NAME.json and its plots in a folder.
+
+    Ends with the first that is interrupted or finds a violation.
+    """
+    _need("scipy", out)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, command in sorted(experiment.commands.items()):
+        if command is not everything:
+            click.echo(f"== {name}")
+            ctx.invoke(command, quick=quick, quiet=quiet, plots=out, report_path=out / f"{name}.json")
+
+
 def _need(module: str, plots: Path | None) -> None:
     """End at once, rather than after an hour, where something is not installed that a swarm does without."""
     missing = [name for name in (module, *(["matplotlib"] if plots else [])) if find_spec(name) is None]

@@ -122,7 +122,10 @@ def steps(
 
 
 def report(runs: Runs) -> dict[str, Any]:
-    """All figures, as JSON: means over the seeds with their intervals. Empty rows when no seed was done."""
+    """All figures, as JSON: means over the seeds with their intervals. Empty rows when no seed was done.
+
+    ``change`` is against the same seed without filtering; its ``seeds`` are the least and the most of any seed.
+    """
     plan, city = runs.plan, runs.city
     by_share = list(zip(*runs.steps, strict=True))
     rows = []
@@ -132,9 +135,8 @@ def report(runs: Runs) -> dict[str, Any]:
             totals = [getattr(each, reading) for each in many]
             firsts = [getattr(each, reading) for each in by_share[0]]
             row[f"{reading}_min"] = estimates.mean(totals)
-            row[f"{reading}_change"] = estimates.mean(
-                [now / then - 1 for now, then in zip(totals, firsts, strict=True)]
-            )
+            changes = [now / then - 1 for now, then in zip(totals, firsts, strict=True)]
+            row[f"{reading}_change"] = estimates.mean(changes) | {"seeds": [min(changes), max(changes)]}
         row["paper_min"], row["paper_change"] = paper, paper / PAPER_MINUTES[0] - 1
         rows.append(row | {"paper_reports": 1_000 - 100 * place})
     return {
@@ -215,12 +217,15 @@ def _comparison(first: dict[str, Any], last: dict[str, Any]) -> str:
         return float(row[f"{reading}_min"]["mean"]) / int(row["reports"])
 
     paper = [row["paper_min"] / row["paper_reports"] for row in (first, last)]
+    low, high = last["one_way_change"]["seeds"]
+    least, most = last["rounds_change"]["seeds"]
     return (
         f"With {last['incorrect']:.0%} filtered out the ways to single reports change by "
-        f"{last['one_way_change']['mean']:+.1%}, rounds through a facility's\nreports by "
-        f"{last['rounds_change']['mean']:+.1%}, the paper's total by {last['paper_change']:+.1%}. Minutes a report: one way "
-        f"{each(first, 'one_way'):.2f} → {each(last, 'one_way'):.2f},\nrounds {each(first, 'rounds'):.2f} → "
-        f"{each(last, 'rounds'):.2f}, paper {paper[0]:.2f} → {paper[1]:.2f}. They scale with the speed; changes do not."
+        f"{last['one_way_change']['mean']:+.1%} ({low:+.1%} to {high:+.1%} in single seeds),\nrounds through a facility's "
+        f"reports by {last['rounds_change']['mean']:+.1%} ({least:+.1%} to {most:+.1%}), the paper's total by "
+        f"{last['paper_change']:+.1%}.\nMinutes a report: one way {each(first, 'one_way'):.2f} → {each(last, 'one_way'):.2f}, "
+        f"rounds {each(first, 'rounds'):.2f} → {each(last, 'rounds'):.2f}, paper {paper[0]:.2f} → {paper[1]:.2f}. "
+        "They scale with the speed; changes do not."
     )
 
 

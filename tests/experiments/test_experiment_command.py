@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from experiments import experiment_command, spatial_accuracy
+from experiments import experiment_command, spatial_accuracy, spatial_rewards
 from experiments.experiment_command import experiment
 from experiments.spatial_accuracy import Plan
 
 ROOT = Path(__file__).parents[2]
 TINY = Plan(accuracies=(1.0,), false_shares=(0.4,), seconds=8.0)
+SHORT = spatial_rewards.Plan(reports=40, windows=4)
 
 
 @pytest.fixture
@@ -104,8 +105,9 @@ def test_an_interrupt_amid_a_trial_keeps_those_before():
     assert found["rows"][0]["violations"] == []
 
 
-def test_plots_are_drawn(cli, roads, tmp_path):
+def test_plots_are_drawn(cli, roads, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib", reason="make experiments")
+    monkeypatch.setattr(spatial_rewards, "QUICK", SHORT)
     plots = tmp_path / "new" / "plots"
     for command in (
         ["spatial-allocation", "--roads", str(roads), "--seeds", "2"],
@@ -119,6 +121,19 @@ def test_plots_are_drawn(cli, roads, tmp_path):
         "spatial-rewards.png",
     ]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in plots.iterdir())
+
+
+@pytest.mark.slow
+def test_all_of_them(cli, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib", reason="make experiments")
+    monkeypatch.setattr(spatial_rewards, "QUICK", SHORT)
+    monkeypatch.setattr(spatial_accuracy, "QUICK", TINY)
+    result = cli(["all", "--out", str(tmp_path / "out"), "--quick", "--quiet"])
+
+    assert result.exit_code == 0, result.output
+    reports = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")}
+    assert {name: found["experiment"] for name, found in reports.items()} == {name: name for name in reports}
+    assert sorted(reports) == ["spatial-accuracy", "spatial-allocation", "spatial-rewards"]
 
 
 def test_plots_of_accuracies(cli, tmp_path, monkeypatch):

@@ -83,6 +83,8 @@ def test_a_report_adds_up():
         assert sum(minutes) == pytest.approx(row["one_way_min"]["mean"])
         low, high = row["one_way_min"]["ci95"]
         assert low <= row["one_way_min"]["mean"] <= high
+        least, most = row["rounds_change"]["seeds"]
+        assert least <= row["rounds_change"]["mean"] <= most
     changes = [row["rounds_change"]["mean"] for row in found["rows"]]
     assert changes == sorted(changes, reverse=True) and changes[0] == 0
     assert found["rows"][4]["one_way_change"]["mean"] < changes[4]  # ways to single reports shrink faster than rounds
