@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from actors import parameters
-from actors.command_line import FAILURE, JSON, NEW_FILE, QUIET, REPORT, VIOLATION, errors, write_json
+from actors.command_line import FAILURE, JSON, NEW_FILE, QUIET, REPORT, VIOLATION, errors, show, write_json
 from actors.parameters import Parsed
 from experiments.commands import attack, bench
 from experiments.experiment_command import experiment
@@ -259,6 +259,27 @@ def node(
         )
         serve = _web(web, _announcing(terminal), data, elsewhere=False) if web else None
         _run(plan, serve, terminal, report_path, as_json=as_json)
+
+
+@main.command()
+@click.argument("report")
+@click.option("--data", type=FOLDER, required=True, help="Where the swarm or node kept its ledgers.")
+@click.option("--actor", help="Whose ledger to read.  [default: any]")
+@REPORT
+@JSON
+def audit(report: str, data: Path, actor: str | None, report_path: Path | None, as_json: bool) -> None:
+    """Replay the draw of a report's voters from public data, and say whether it was honest.
+
+    REPORT is its id. Reads the ledger of a run that has ended; while it runs, ask the report's page. Exits with 1 when
+    the draw was dishonest.
+    """
+    from actors.stored_books import as_report, audit_stored, told
+
+    with errors():
+        found = audit_stored(data, report, actor)
+        show(as_report(found), told(found), report_path, as_json=as_json)
+    if found.verdict == "dishonest":
+        sys.exit(VIOLATION)
 
 
 main.add_command(bench)
