@@ -17,6 +17,7 @@ from actors import parameters
 from actors.command_line import FAILURE, JSON, NEW_FILE, QUIET, REPORT, VIOLATION, errors, show, write_json
 from actors.parameters import Parsed
 from experiments.commands import attack, bench
+from experiments.experiment_command import experiment
 
 if TYPE_CHECKING:
     import trio
@@ -283,6 +284,7 @@ def audit(report: str, data: Path, actor: str | None, report_path: Path | None, 
 
 main.add_command(bench)
 main.add_command(attack)
+main.add_command(experiment)
 
 
 @main.group()
