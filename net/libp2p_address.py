@@ -45,3 +45,10 @@ def parse_bootstrap(text: str) -> tuple[PeerId, Address]:
     if peer is None:
         raise ValueError(f"the address must end in /p2p/<peer id>: {text[:200]!r}")
     return peer, Address(text.rpartition("/p2p/")[0])
+
+
+def with_port(address: Address, port: int) -> Address:
+    """The same place but for the port. Raises ValueError."""
+    was = parse_address(address)
+    protocol = "udp" if was.quic else "tcp"
+    return Address(address.replace(f"/{protocol}/{address.split('/')[4]}", f"/{protocol}/{port}", 1))

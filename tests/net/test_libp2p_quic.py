@@ -1,17 +1,14 @@
 """The libp2p transport over real QUIC on loopback: that nobody is let in or believed without a proof of who it is."""
 
-import random
-import socket
-import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
-import trio.testing
+from aioquic import tls
+from aioquic.buffer import Buffer
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,16 +16,11 @@ from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.secp256k1 import create_new_key_pair as create_secp256k1_key_pair
 from libp2p.security.tls.certificate import LIBP2P_EXTENSION_OID, create_cert_template
 
-from net import libp2p_link
-from net.libp2p_address import parse_address
 from net.libp2p_host import Libp2pTransport
-from net.libp2p_link import MAX_SERVED
-from net.libp2p_stream import LinkBrokenError, propose, uvarint
-from net.libp2p_tls import STREAM_WINDOW, TlsIdentity
-from net.peer import Address, PeerId
-from net.transport import MAX_FRAME_BYTES, FrameReceived, LinkDown, LinkUp, NotConnectedError
-from tests.net.test_libp2p_host import GOSSIP, PATIENCE, next_event, request_in_vain, seed
-from tests.net.test_libp2p_limits import open_files
+from net.libp2p_tls import TlsIdentity
+from net.peer import Address
+from net.transport import LinkUp, NotConnectedError
+from tests.net.test_libp2p_host import PATIENCE, next_event, seed
 from tests.net.transport_conformance import CHECKS, Check, MakeTransport, check_name, eventually
 
 QUIC = Address("/ip4/127.0.0.1/udp/0/quic-v1")
@@ -165,10 +157,25 @@ async def test_certificate_of_who_is_dialled__reject(what: str) -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_no_certificate_of_who_is_dialled__reject(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS lets no server do without; what aioquic makes of one that tries must not be a link."""
+
+    def push_none(buffer: Buffer, _certificate: tls.Certificate) -> None:
+        push(buffer, tls.Certificate(request_context=b"", certificates=[]))
+
+    push = tls.push_certificate
+    monkeypatch.setattr(tls, "push_certificate", push_none)
+    async with running(1, 2) as (host, impostor):
+        with trio.fail_after(PATIENCE), pytest.raises(NotConnectedError):
+            await host.dial(impostor.peer_id, impostor.addresses)
+        await eventually(lambda: impostor.counts["handshakes failed"] == 1)
+        assert host.peers() == impostor.peers() == []
+
+
 async def test_certificate_of_another_peer__reject() -> None:
     """A sound certificate, of somebody else than was dialled."""
     async with running(1, 2) as (host, other):
-        victim = PeerId.parse(Libp2pTransport(seed(9)).peer_id)
+        victim = Libp2pTransport(seed(9)).peer_id
         with trio.fail_after(PATIENCE), pytest.raises(NotConnectedError, match="PeerIDMismatch"):
             await host.dial(victim, other.addresses)
         await eventually(lambda: other.counts["handshakes failed"] == 1)

@@ -5,7 +5,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ from net.libp2p_quic import SEND_BYTES, QuicConnection
 from net.libp2p_stream import LinkBrokenError, Stream, answer, propose, uvarint
 from net.libp2p_tls import STREAM_WINDOW, TlsIdentity
 from net.libp2p_udp import dial_quic
+from net.overlay import Delivery, Overlay
 from net.peer import Address, PeerId
 from net.transport import MAX_FRAME_BYTES, FrameReceived, LinkDown, LinkUp, NotConnectedError
+from tests.net.test_interop import TOPIC, accept, overlay_of
 from tests.net.test_libp2p_host import GOSSIP, PATIENCE, next_event, request_in_vain, seed
 from tests.net.test_libp2p_limits import open_files
 from tests.net.test_libp2p_quic import QUIC, linked, running
@@ -66,6 +68,33 @@ async def test_many_dial_at_once() -> None:
             assert isinstance(await next_event(other), LinkUp)
             await hub.send(other.peer_id, other.peer_id)
             assert await next_event(other) == FrameReceived(hub.peer_id, other.peer_id)
+
+
+async def test_overlays_gossip_signed_messages() -> None:
+    """Eight of ours in a ring with one chord each; everybody publishes, and everybody gets everything once."""
+    overlays = [overlay_of(number, quic=True) for number in range(1, 9)]
+    got: dict[PeerId, list[bytes]] = {each.peer_id: [] for each in overlays}
+
+    async def hear(each: Overlay, deliveries: trio.MemoryReceiveChannel[Delivery]) -> None:
+        async for delivery in deliveries:
+            got[each.peer_id].append(delivery.message.data)
+
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
+            for each in overlays:
+                await nursery.start(each.run)
+                nursery.start_soon(hear, each, await stack.enter_async_context(each.subscribe(TOPIC, accept)))
+            for place, each in enumerate(overlays):
+                for step in (1, 3):
+                    other = overlays[(place + step) % len(overlays)]
+                    assert all("/quic-v1" in address for address in other.addresses)
+                    await each.connect(other.peer_id, other.addresses)
+            await eventually(lambda: all(len(each.router.mesh(TOPIC)) >= 2 for each in overlays))
+            sent = [b"%d of %b" % (number, each.peer_id) for number in range(5) for each in overlays]
+            for number, data in enumerate(sent):
+                await overlays[number % len(overlays)].publish(TOPIC, data)
+            await eventually(lambda: all(sorted(each) == sorted(sent) for each in got.values()))
+            nursery.cancel_scope.cancel()
 
 
 async def test_more_links_than_allowed__reject() -> None:
