@@ -76,7 +76,7 @@ def main() -> None:
     "--listen",
     multiple=True,
     metavar="MADDR",
-    help="Where others can join; the second actor to listen takes the next port; /ip4/…/udp/…/quic-v1 for QUIC.  [default: /ip4/127.0.0.1/tcp/0]",
+    help="Where others can join, TCP or QUIC; a second actor takes the next port.  [default: /ip4/127.0.0.1/tcp/0]",
 )
 @click.option("--data", type=FOLDER, help="Keep ledgers here, and go on from there next time.  [default: in memory]")
 @click.option("--processes", type=click.IntRange(1, 64), default=1, help="Split the population over P processes.")
@@ -204,12 +204,12 @@ def simulate(
 @click.option(
     "--data", type=FOLDER, required=True, help="Keys and ledgers of this node; it goes on from there next time."
 )
-@click.option("--bootstrap", multiple=True, metavar="MADDR", help="A ledger node to join, /ip4/…/tcp/…/p2p/12D3…, or of QUIC.")
+@click.option("--bootstrap", multiple=True, metavar="MADDR", help="A ledger node to join, /ip4/…/tcp/…/p2p/12D3….")
 @click.option(
     "--listen",
     multiple=True,
     metavar="MADDR",
-    help="Where to listen; a second role takes the next port; /ip4/…/udp/…/quic-v1 for QUIC.  [default: /ip4/127.0.0.1/tcp/0]",
+    help="Where to listen, TCP or QUIC; a second role takes the next port.  [default: /ip4/127.0.0.1/tcp/0]",
 )
 @click.option("--at", type=PLACE, help="Home or site, LAT,LON in degrees.  [default: the middle of the network's box]")
 @click.option("--scenario", type=FILE, help="TOML with the parameters of the roles (hash rate, accuracy, …).")

@@ -49,6 +49,7 @@ def parse_bootstrap(text: str) -> tuple[PeerId, Address]:
 
 def with_port(address: Address, port: int) -> Address:
     """The same place but for the port. Raises ValueError."""
-    was = parse_address(address)
-    protocol = "udp" if was.quic else "tcp"
-    return Address(address.replace(f"/{protocol}/{address.split('/')[4]}", f"/{protocol}/{port}", 1))
+    parse_address(address)
+    parts = address.split("/")
+    parts[4] = str(port)
+    return Address("/".join(parts))

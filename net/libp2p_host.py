@@ -332,13 +332,14 @@ class Libp2pTransport:
 
     async def _keep(self, link: Link) -> None:
         """Run a link, unless it loses against the one there is."""
+        replaced = None
         if (rival := self._links.get(link.peer)) is not None:
             if self._stays(rival, link):
                 link.close("there is a link already")
             else:
                 rival.close("replaced by a newer connection")
                 self._links[link.peer] = link
-                await rival.gone.wait()
+                replaced = rival
         elif len(self._links) >= self._max_links:  # others were faster
             self.counts["connections refused"] += 1
             link.close(f"there are {self._max_links} links already")
@@ -346,8 +347,11 @@ class Libp2pTransport:
             self._links[link.peer] = link
         self._backoff.linked(link.peer)
         try:
+            if replaced is not None:
+                await replaced.gone.wait()
             await link.run()
         finally:
+            link.drop()
             if self._links.get(link.peer) is link:
                 del self._links[link.peer]
             self.counts["links ended"] += 1

@@ -127,9 +127,7 @@ class Link:
         finally:
             was_up, self.is_up = self.is_up, False
             self._nursery = None
-            self.up.set()
-            self.closed.set()
-            self._connection.close_now()
+            self.drop()
             self._room.unpark_all()
             for exchange in self._exchanges:
                 exchange.done.set()
@@ -143,6 +141,12 @@ class Link:
         """End `run` soon; idempotent."""
         self.reason = self.reason or reason
         self._scope.cancel()
+
+    def drop(self) -> None:
+        """Close the connection, whether `run` has begun or not; idempotent."""
+        self.up.set()
+        self.closed.set()
+        self._connection.close_now()
 
     # What we send. --------------------------------------------------------------------------------------------
 

@@ -226,7 +226,9 @@ class QuicListener:
             return None
         if (known := self._connections.get(header.destination_cid)) is not None:
             return known
-        if len(datagram) < FIRST_DATAGRAM_BYTES or header.packet_type == QuicPacketType.VERSION_NEGOTIATION:
+        if len(datagram) < FIRST_DATAGRAM_BYTES or len(header.destination_cid) < ID_BYTES:  # RFC 9000 section 7.2
+            return None
+        if header.packet_type == QuicPacketType.VERSION_NEGOTIATION:
             return None
         if header.version != QuicProtocolVersion.VERSION_1:
             self._udp.send(

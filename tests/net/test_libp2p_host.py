@@ -25,7 +25,7 @@ from libp2p.transport.exceptions import MuxerUpgradeFailure
 from libp2p.transport.upgrader import TransportUpgrader
 from nacl.signing import SigningKey
 
-from net.libp2p_address import parse_address, parse_bootstrap
+from net.libp2p_address import parse_address, parse_bootstrap, with_port
 from net.libp2p_host import Libp2pTransport
 from net.libp2p_stream import FrameSplitter, LinkBrokenError, answer, propose, uvarint
 from net.libp2p_tcp import BufferedTcp, Substream
@@ -209,6 +209,18 @@ def test_bootstrap_address_splits_into_peer_and_address() -> None:
 def test_bootstrap_address__reject_others(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_bootstrap(text)
+
+
+@pytest.mark.parametrize(
+    "address, moved",
+    [
+        ("/ip4/127.0.0.1/tcp/4001", "/ip4/127.0.0.1/tcp/5"),
+        ("/dns4/tcp/tcp/4001", "/dns4/tcp/tcp/5"),
+        ("/ip6/::1/udp/4001/quic-v1", "/ip6/::1/udp/5/quic-v1"),
+    ],
+)
+def test_port_of_an_address_can_be_another(address: str, moved: str) -> None:
+    assert with_port(Address(address), 5) == moved
 
 
 def test_frames_come_out_whole_however_the_stream_is_cut() -> None:

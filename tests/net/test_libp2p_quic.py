@@ -21,7 +21,7 @@ from net.libp2p_tls import TlsIdentity
 from net.peer import Address
 from net.transport import LinkUp, NotConnectedError
 from tests.net.test_libp2p_host import PATIENCE, next_event, seed
-from tests.net.transport_conformance import CHECKS, Check, MakeTransport, check_name, eventually
+from tests.net.transport_conformance import CHECKS, Check, MakeTransport, check_backpressure, check_name, eventually
 
 QUIC = Address("/ip4/127.0.0.1/udp/0/quic-v1")
 
@@ -31,7 +31,13 @@ async def site() -> AsyncGenerator[MakeTransport, None]:
     yield lambda number: Libp2pTransport(seed(number + 1), listen=[QUIC])
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=check_name)
+def _timed(check: Check) -> Any:
+    # It moves 35 MB through Python's QUIC; of a reader that falls behind there is a smaller test beside this one.
+    marks = pytest.mark.slow if check is check_backpressure else ()
+    return pytest.param(check, marks=marks, id=check_name(check))
+
+
+@pytest.mark.parametrize("check", [_timed(check) for check in CHECKS])
 async def test_conformance(check: Check) -> None:
     await check(site)
 
