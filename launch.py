@@ -69,7 +69,7 @@ def main() -> None:
     "--listen",
     multiple=True,
     metavar="MADDR",
-    help="Where others can join; the second actor to listen takes the next port.  [default: /ip4/127.0.0.1/tcp/0]",
+    help="Where others can join, TCP or QUIC; a second actor takes the next port.  [default: /ip4/127.0.0.1/tcp/0]",
 )
 @click.option("--data", type=FOLDER, help="Keep ledgers here, and go on from there next time.  [default: in memory]")
 @click.option("--processes", type=click.IntRange(1, 64), default=1, help="Split the population over P processes.")
@@ -202,7 +202,7 @@ def simulate(
     "--listen",
     multiple=True,
     metavar="MADDR",
-    help="Where to listen; a second role takes the next port.  [default: /ip4/127.0.0.1/tcp/0]",
+    help="Where to listen, TCP or QUIC; a second role takes the next port.  [default: /ip4/127.0.0.1/tcp/0]",
 )
 @click.option("--at", type=PLACE, help="Home or site, LAT,LON in degrees.  [default: the middle of the network's box]")
 @click.option("--scenario", type=FILE, help="TOML with the parameters of the roles (hash rate, accuracy, …).")

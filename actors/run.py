@@ -33,6 +33,7 @@ from actors.world import World
 from chain.genesis import Genesis, Network
 from chain.store import MemoryStore, Store
 from net.gossip.config import GossipConfig
+from net.libp2p_address import parse_address
 from net.peer import Address, PeerId
 
 DEFAULT_SIMULATION_S = 600.0
@@ -83,10 +84,8 @@ def doors(texts: Sequence[str]) -> Sequence[Address]:
     """Check addresses to listen on; none stands for a free port of this machine. Raises ScenarioError."""
     if not texts:
         return (LOOPBACK,)
-    from net.libp2p_host import parse_address  # noqa: PLC0415 - importing libp2p costs 1.2 s
-
     try:
-        named = [parse_address(text)[2] for text in texts]
+        named = [parse_address(text).peer for text in texts]
     except ValueError as error:
         msg = f"--listen: {error}"
         raise ScenarioError(msg) from None
