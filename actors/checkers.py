@@ -27,6 +27,9 @@ class Bounds:
     """How long the overlay may take after a fault of links began, or ended, to have its meshes again."""
     mesh_low: int = 4
     mesh_high: int = 12
+    score: float = -500.0
+    """What an honest peer's score with an honest peer stays above: GossipConfig's `gossip_threshold`, below which it is
+    neither told nor asked for what it lacks."""
     lag_blocks: int = 8
     """How many final blocks a ledger node may be behind another at the end."""
 
@@ -38,6 +41,7 @@ def check(journal: Sequence[Record], bounds: Bounds, dishonest: Collection[str] 
         *messages_from_nowhere(journal, dishonest),
         *invalid_messages(journal, dishonest),
         *mesh_degrees(journal, bounds, dishonest),
+        *mistrust(journal, bounds, dishonest),
         *conflicting_finality(journal, dishonest),
         *stragglers(journal, bounds, dishonest),
     ]
@@ -113,13 +117,38 @@ def invalid_messages(journal: Iterable[Record], dishonest: Collection[str] = ())
 
 def mesh_degrees(journal: Iterable[Record], bounds: Bounds, dishonest: Collection[str] = ()) -> list[str]:
     """Once links have settled after a fault, each mesh has its size, as far as there are peers for it."""
-    return [
-        f"{r['a']} has {r['degree']} members in its mesh of {r['topic']} at {r['t']} ms, and knows {r['known']}"
-        for r in journal
-        if r["k"] == "mesh"
-        and r["a"] not in dishonest
-        and not min(bounds.mesh_low, r["known"]) <= r["degree"] <= bounds.mesh_high
-    ]
+    wrong = []
+    on: set[int] = set()
+    settled = FOREVER
+    """From when on meshes are to be whole: never before there was a fault."""
+    for record in journal:
+        match record["k"]:
+            case "fault" if "groups" in record:
+                on.add(record["number"])
+            case "fault" if record["phase"] == "end" and record["number"] in on:
+                on.remove(record["number"])
+                settled = record["t"] + bounds.settle_ms
+            case "up" | "down" | "error" if settled < FOREVER:
+                settled = max(settled, record["t"] + bounds.settle_ms)
+            case "look" if not on and record["t"] >= settled and record["a"] not in dishonest:
+                wrong += [
+                    f"{record['a']} has {degree} members in its mesh of {topic} at {record['t']} ms, and knows {known}"
+                    for topic, (degree, known) in record["meshes"].items()
+                    if not min(bounds.mesh_low, known) <= degree <= bounds.mesh_high
+                ]
+    return wrong
+
+
+def mistrust(journal: Iterable[Record], bounds: Bounds, dishonest: Collection[str] = ()) -> list[str]:
+    """No honest actor scores an honest one at or below the threshold; where it does, the lowest score is told."""
+    lowest: dict[tuple[str, str], tuple[float, float]] = {}
+    for record in journal:
+        if record["k"] != "look" or record["a"] in dishonest:
+            continue
+        for peer, score in record.get("below", {}).items():
+            if score <= bounds.score and peer not in dishonest:
+                lowest[record["a"], peer] = min(lowest.get((record["a"], peer), (0.0, 0.0)), (score, record["t"]))
+    return [f"{actor} scores {peer} {score:g} at {t} ms" for (actor, peer), (score, t) in lowest.items()]
 
 
 # The chain. ---------------------------------------------------------------------------------------------------

@@ -34,9 +34,6 @@ from net.memory import MemoryNetwork
 from net.memory_conditions import INFINITY, SOUND, Impairment
 from net.peer import PeerId
 
-MESH_SETTLED_S = 60.0
-"""How long after the end of a fault of links each actor's mesh is written into the journal."""
-
 
 @dataclass(frozen=True, slots=True)
 class _LinkFault:
@@ -86,7 +83,6 @@ class Faults:
         self._on: dict[int, _LinkFault] = {}
         self._down_by: dict[str, int] = {}
         """Who is down, and by which fault."""
-        self._mesh_due = -1.0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Strike until cancelled; returns when nothing is left to do. Call it when the swarm is up."""
@@ -167,25 +163,11 @@ class Faults:
             return  # healed before its time
         self._record(number, on.fault, "end")
         self._impair()
-        self._mesh_due = trio.current_time() + MESH_SETTLED_S
-        self._enter(self._mesh_due, self._record_meshes)
 
     def _impair(self) -> None:
         assert self._network is not None  # noqa: S101 - the scenario was checked
         on = tuple(self._on.values())
         self._network.impair(partial(_trouble, on))
-
-    def _record_meshes(self) -> None:
-        """Unless another fault has struck since, or ended."""
-        if self._on or self._mesh_due > trio.current_time():
-            return
-        for name, actor in self._swarm.actors.items():
-            if self._swarm.states[name] != "running":
-                continue
-            router = actor.node.overlay.router
-            for topic in sorted(router.topics):
-                degree, known = len(router.mesh(topic)), len(router.subscribers(topic))
-                self._world.journal.record(name, "mesh", topic=topic, degree=degree, known=known)
 
     # Actors. --------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from actors.fault_config import LINK_FAULTS
 from actors.faults import Faults
 from actors.gossip_meter import GossipMeter
 from actors.journal import Journal
+from actors.looks import look_on
 from actors.messages import MAX_ADDRESSES, Known
 from actors.outcome import report
 from actors.population import Member, build_city, build_members, found, local_city
@@ -202,6 +203,7 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
                     await nursery.start(swarm.run)
                     if scenario.faults:
                         nursery.start_soon(faults.run)
+                    nursery.start_soon(look_on, swarm)
                     plan.on_start(swarm)
                     if data is not None:
                         nursery.start_soon(_remember, data, swarm, transports)

@@ -8,6 +8,7 @@ from actors.checkers import (
     invalid_messages,
     mesh_degrees,
     messages_from_nowhere,
+    mistrust,
     stragglers,
     undelivered,
 )
@@ -135,13 +136,46 @@ def test_invalid_messages():
     assert invalid_messages([published(1), delivered(2)]) == []
 
 
+def look(t, actor="a", meshes=None, **below):
+    return record(t, actor, "look", meshes=meshes or {}, below=below)
+
+
 @pytest.mark.parametrize(
     "degree, known, good", [(6, 20, True), (3, 20, False), (3, 3, True), (13, 20, False), (0, 0, True), (0, 1, False)]
 )
 def test_mesh_degrees(degree, known, good):
-    records = [record(1, "a", "mesh", topic="tx", degree=degree, known=known)]
-    assert (mesh_degrees(records, BOUNDS) == []) is good
-    assert mesh_degrees(records, BOUNDS, dishonest={"a"}) == []
+    cut = [fault(100_000, "begin", ["a"], ["b"]), fault(200_000, "end")]
+    seen = look(210_000, meshes={"tx": [degree, known]})
+    assert (mesh_degrees([*cut, seen], BOUNDS) == []) is good
+    assert mesh_degrees([*cut, seen], BOUNDS, dishonest={"a"}) == []
+    assert mesh_degrees([seen], BOUNDS) == []  # without a fault, no promise
+
+
+@pytest.mark.parametrize(
+    "at, between, counts",
+    [
+        (99_000, [], False),
+        (150_000, [], False),
+        (209_000, [], False),
+        (210_000, [], True),
+        (400_000, [], True),
+        (211_000, [record(205_000, "c", "down")], False),
+        (216_000, [record(205_000, "c", "down")], True),
+        (211_000, [fault(205_000, "begin", ["a"], number=1, kind="hold")], False),
+        (400_000, [fault(205_000, "begin", ["a"], number=1, kind="hold")], False),
+    ],
+)
+def test_when_meshes_are_to_be_whole(at, between, counts):
+    records = [fault(100_000, "begin", ["a"], ["b"]), fault(200_000, "end"), *between, look(at, meshes={"tx": [0, 9]})]
+    assert bool(mesh_degrees(journal(*records), BOUNDS)) is counts
+
+
+def test_mistrust():
+    records = [look(10, "a", b=-499.9), look(20, "a", b=-500.0, c=-1.0), look(30, "a", b=-501.0), look(40, "a", b=-500.5)]
+    assert mistrust(records, BOUNDS) == ["a scores b -501 at 30 ms"]
+    assert mistrust(records, BOUNDS, dishonest={"a"}) == mistrust(records, BOUNDS, dishonest={"b"}) == []
+    assert mistrust(records, Bounds(score=0.0)) == ["a scores b -501 at 30 ms", "a scores c -1 at 20 ms"]
+    assert mistrust([record(1, "a", "look", meshes={})], BOUNDS) == []  # nobody is scored
 
 
 def test_stragglers():
