@@ -50,6 +50,8 @@ class Clog(_Fault, frozen=True, tag="clog"):
     groups: Groups | None = None
     bytes_per_s: Annotated[float, Meta(gt=0, le=1e12)] = 100.0
     """In each direction of each link."""
+    one_way: bool = False
+    """Only what `actors` send is slowed, or what the first of two groups sends to the second."""
     for_s: ForSeconds | None = None
 
 
@@ -58,6 +60,8 @@ class Hold(_Fault, frozen=True, tag="hold"):
 
     actors: Selectors | None = None
     groups: Groups | None = None
+    one_way: bool = False
+    """Only what `actors` send is kept, or what the first of two groups sends to the second."""
     for_s: ForSeconds | None = None
 
 
@@ -117,8 +121,8 @@ def kind_of(fault: Fault) -> str:
 
 def problems(fault: Fault, roles: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """What is wrong with a fault besides its types, each beginning with the key. `roles`: the names of each role."""
-    if isinstance(fault, Partition) and fault.one_way and len(fault.groups) != 2:
-        yield f"one_way: needs exactly two groups, not {len(fault.groups)}"
+    if isinstance(fault, LINK_FAULTS) and fault.one_way and len(fault.groups or (1, 2)) != 2:
+        yield f"one_way: needs exactly two groups, not {len(fault.groups or ())}"
     if isinstance(fault, Clog | Hold) and (fault.actors is None) == (fault.groups is None):
         yield "actors: give either actors or groups"
     actors, groups = getattr(fault, "actors", None), getattr(fault, "groups", None)

@@ -44,11 +44,11 @@ class _LinkFault:
 
     def strikes(self, source: PeerId, target: PeerId) -> bool:
         a, b = self.group.get(source), self.group.get(target)
-        if isinstance(self.fault, Clog | Hold) and self.fault.groups is None:
-            return a is not None or b is not None
+        if self.fault.groups is None:
+            return a is not None or (b is not None and not self.fault.one_way)
         if a is None or b is None or a == b:
             return False
-        return not (isinstance(self.fault, Partition) and self.fault.one_way) or a < b
+        return a < b or not self.fault.one_way
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +145,13 @@ class Faults:
     # Links. ---------------------------------------------------------------------------------------------------
 
     def _begin(self, number: int, fault: Partition | Clog | Hold) -> None:
-        if isinstance(fault, Partition) or fault.groups is not None:
-            assert fault.groups is not None  # noqa: S101 - a partition has groups
+        if fault.groups is not None:
             groups = choose_groups(fault.groups, self._roles, self._world.rng("faults", str(number)))
         else:
+            assert not isinstance(fault, Partition)  # noqa: S101 - which has groups
             groups = [self._chosen(number, fault.actors or ())]
         group = {self._peers[name]: place for place, names in enumerate(groups) for name in names}
-        one_way = isinstance(fault, Partition) and fault.one_way
-        self._record(number, fault, "begin", groups=groups, one_way=one_way)
+        self._record(number, fault, "begin", groups=groups, one_way=fault.one_way)
         self._on[number] = _LinkFault(fault, group)
         self._impair()
         self._after(fault.for_s, partial(self._end, number))

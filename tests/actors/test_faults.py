@@ -202,6 +202,23 @@ def test_slow_or_held_workers_do_not_stop_the_others(kind, tmp_path):
     assert run.report["reports"]["confirmed"] >= 3
 
 
+@pytest.mark.parametrize("kind", ["clog", "hold"])
+@pytest.mark.parametrize("groups", [False, True], ids=["of actors", "between groups"])
+def test_one_way_the_struck_still_hear(kind, groups, tmp_path):
+    """Nobody hears a miner, which hears everybody: it does not notice, and its blocks come when the fault is over."""
+    whom = {"groups": [["miner-02"], ["rest"]]} if groups else {"actors": ["miner-02"]}
+    fault_ = fault(20, kind, one_way=True, for_s=10, **whom, **({"bytes_per_s": 5} if kind == "clog" else {}))
+    run = simulate(small(faults=[fault_], **DEEP), tmp_path)
+    assert what_went_wrong(run.report) == []
+    assert check(run.journal, BOUNDS) == []
+    source = {r["id"]: r["a"] for r in of_kind(run.journal, "published")}
+    during = [r for r in of_kind(run.journal, "delivered") if 20_100 < r["t"] < 30_000]
+    assert not [r for r in during if source[r["id"]] == "miner-02"]
+    assert len([r for r in during if r["a"] == "miner-02"]) >= 5
+    assert [r for r in of_kind(run.journal, "published") if r["a"] == "miner-02" and 21_000 < r["t"] < 29_000]
+    assert [r for r in of_kind(run.journal, "delivered") if source[r["id"]] == "miner-02" and r["t"] > 30_000]
+
+
 def test_heal_and_release_end_what_is_theirs(tmp_path):
     faults = [
         fault(10, "partition", groups=[["facility"], ["rest"]]),
