@@ -2,7 +2,7 @@
 
 What a fault made impossible is excused: whoever was down, or on the other side of a cut, is owed nothing of the time.
 A partition must be shorter than finality for the chain's checkers to hold: halves that finalised different blocks are
-two networks for good, and `conflicting_finality` says so.
+two networks for good, and `outlasted_finality` says so.
 """
 
 from bisect import bisect_right
@@ -42,6 +42,7 @@ def check(journal: Sequence[Record], bounds: Bounds, dishonest: Collection[str] 
         *invalid_messages(journal, dishonest),
         *mesh_degrees(journal, bounds, dishonest),
         *mistrust(journal, bounds, dishonest),
+        *outlasted_finality(journal, dishonest),
         *conflicting_finality(journal, dishonest),
         *stragglers(journal, bounds, dishonest),
     ]
@@ -152,6 +153,34 @@ def mistrust(journal: Iterable[Record], bounds: Bounds, dishonest: Collection[st
 
 
 # The chain. ---------------------------------------------------------------------------------------------------
+
+
+def outlasted_finality(journal: Iterable[Record], dishonest: Collection[str] = ()) -> list[str]:
+    """No partition lasts so long that its groups finalise different blocks: they would be two networks for good."""
+    cuts: dict[int, dict[str, Any]] = {}
+    finals: dict[int, tuple[str, str]] = {}
+    depth, end = 0, 0
+    for record in journal:
+        end = record["t"]
+        match record["k"]:
+            case "start":
+                depth = record["finality_depth"]
+            case "fault" if record["fault"] == "partition" and "groups" in record:
+                group = {name: place for place, names in enumerate(record["groups"]) for name in names}
+                cuts[record["number"]] = {"since": end, "until": None, "group": group, "height": None}
+            case "fault" if record["phase"] == "end" and record["number"] in cuts:
+                cuts[record["number"]]["until"] = end
+            case "final" if cuts and record["a"] not in dishonest:
+                first, id_ = finals.setdefault(record["height"], (record["a"], record["id"]))
+                for cut in cuts.values() if id_ != record["id"] else ():
+                    if cut["height"] is None and cut["group"].get(first) != cut["group"].get(record["a"]):
+                        cut["height"] = record["height"]
+    return [
+        f"groups finalised different blocks at height {cut['height']}: the partition of "
+        f"{((end if cut['until'] is None else cut['until']) - cut['since']) / 1000:g} s outlasted finality of {depth} blocks"
+        for cut in cuts.values()
+        if cut["height"] is not None
+    ]
 
 
 def conflicting_finality(journal: Iterable[Record], dishonest: Collection[str] = ()) -> list[str]:

@@ -29,6 +29,7 @@ from actors.fault_config import (
     problems,
 )
 from actors.scenario import ScenarioError
+from actors.split_watch import SplitWatch
 from actors.swarm import Swarm
 from net.memory import MemoryNetwork
 from net.memory_conditions import INFINITY, SOUND, Impairment
@@ -78,6 +79,8 @@ class Faults:
         wrong = [f"faults[{number}].{why}" for number, f in enumerate(self._faults) for why in problems(f, self._roles)]
         if wrong:
             raise ScenarioError("scenario: " + "; ".join(wrong))
+        if any(isinstance(fault, Partition) for fault in self._faults):
+            SplitWatch(self._world)
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._entered = 0
         self._on: dict[int, _LinkFault] = {}

@@ -150,7 +150,14 @@ class Swarm:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start ledger nodes one after the other, then everybody else at once; started() when all are up."""
-        self.world.journal.record("swarm", "start", actors=len(self.members), network=self.world.genesis.network)
+        genesis = self.world.genesis
+        self.world.journal.record(
+            "swarm",
+            "start",
+            actors=len(self.members),
+            network=genesis.network,
+            finality_depth=genesis.pow.finality_depth,
+        )
         try:
             async with trio.open_nursery() as nursery:
                 ledger = [member for member in self.members if member.role in LEDGER_ROLES]

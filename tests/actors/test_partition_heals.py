@@ -1,5 +1,7 @@
 """A population falls into halves and comes together: all checkers hold, and a seed's run is the same to the byte."""
 
+import re
+
 import pytest
 
 from actors.checkers import Bounds, check, undelivered
@@ -93,4 +95,13 @@ def test_without_the_excuse_the_partition_shows(tmp_path):
 def test_longer_than_finality_makes_two_networks(tmp_path):
     run = simulate(halves(1, ledger={"finality_depth": 2}), tmp_path, seconds=100.0)
     assert not run.report["replicas_agree"]
-    assert [wrong for wrong in check(run.journal, BOUNDS) if "finalised" in wrong]
+    wrong = check(run.journal, BOUNDS)
+    (told,) = [line for line in wrong if "outlasted" in line]
+    assert "the partition of 25 s outlasted finality of 2 blocks" in told
+    assert [line for line in wrong if " finalised " in line and line is not told]
+    # The run says it as well, at once, and each replica no more than once.
+    first, *others = run.report["errors"]
+    height, after_s = re.search(r"at height (\d+), ([\d.]+) s after it began", first).groups()
+    assert f"at height {height}:" in told and float(after_s) < APART_S
+    assert len({line.partition(":")[0] for line in others}) == len(others) <= 10
+    assert all("is not that of the other replicas" in line for line in others)

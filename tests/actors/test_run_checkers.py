@@ -9,6 +9,7 @@ from actors.checkers import (
     mesh_degrees,
     messages_from_nowhere,
     mistrust,
+    outlasted_finality,
     stragglers,
     undelivered,
 )
@@ -171,11 +172,36 @@ def test_when_meshes_are_to_be_whole(at, between, counts):
 
 
 def test_mistrust():
-    records = [look(10, "a", b=-499.9), look(20, "a", b=-500.0, c=-1.0), look(30, "a", b=-501.0), look(40, "a", b=-500.5)]
+    records = [
+        look(10, "a", b=-499.9),
+        look(20, "a", b=-500.0, c=-1.0),
+        look(30, "a", b=-501.0),
+        look(40, "a", b=-500.5),
+    ]
     assert mistrust(records, BOUNDS) == ["a scores b -501 at 30 ms"]
     assert mistrust(records, BOUNDS, dishonest={"a"}) == mistrust(records, BOUNDS, dishonest={"b"}) == []
     assert mistrust(records, Bounds(score=0.0)) == ["a scores b -501 at 30 ms", "a scores c -1 at 20 ms"]
     assert mistrust([record(1, "a", "look", meshes={})], BOUNDS) == []  # nobody is scored
+
+
+@pytest.mark.parametrize(
+    "finals, told",
+    [
+        ([("a", "x", 150), ("b", "y", 151)], "height 7: the partition of 100 s outlasted finality of 4 blocks"),
+        ([("b", "y", 250), ("a", "x", 251)], "height 7: the partition of 100 s outlasted"),  # it comes out later
+        ([("a", "x", 150), ("b", "x", 151)], None),
+        ([("a", "x", 150), ("c", "y", 151)], None),  # of one group: a worse evil, and another checker's
+        ([("a", "x", 50), ("b", "y", 51)], None),
+    ],
+)
+def test_outlasted_finality(finals, told):
+    cut = [fault(100_000, "begin", ["a", "c"], ["b"]), fault(200_000, "end")]
+    blocks = [record(t * 1000, who, "final", height=7, id=id_) for who, id_, t in finals]
+    start = record(0, "swarm", "start", actors=3, network="n", finality_depth=4)
+    wrong = outlasted_finality(journal(start, *cut, *blocks))
+    assert [told in line for line in wrong] == [True] * (told is not None)
+    assert outlasted_finality(journal(start, *cut, *blocks), dishonest={"a", "b"}) == []
+    assert len(outlasted_finality(journal(start, cut[0], *blocks))) == len(wrong)  # still on at the end
 
 
 def test_stragglers():
