@@ -81,9 +81,12 @@ def undelivered(journal: Sequence[Record], bounds: Bounds, dishonest: Collection
     return wrong
 
 
-def messages_from_nowhere(journal: Iterable[Record], dishonest: Collection[str] = ()) -> list[str]:
-    """Gossip delivers to an actor only what was published, by another, and once (a restarted actor forgets)."""
-    published: dict[str, str] = {}
+def messages_from_nowhere(journal: Sequence[Record], dishonest: Collection[str] = ()) -> list[str]:
+    """Gossip delivers to an actor only what was published, by another, and once (a restarted actor forgets).
+
+    In a journal that was merged of several processes', the one may come a millisecond after the other.
+    """
+    published: dict[str, str] = {r["id"]: r["a"] for r in journal if r["k"] == "published"}
     got: dict[str, set[str]] = defaultdict(set)
     wrong = []
     for record in journal:
@@ -91,8 +94,6 @@ def messages_from_nowhere(journal: Iterable[Record], dishonest: Collection[str] 
         match record["k"]:
             case "up" | "down" | "error":
                 got.pop(actor, None)
-            case "published":
-                published[record["id"]] = actor
             case "delivered" if actor not in dishonest:
                 if record["id"] not in published:
                     wrong.append(f"{actor} got {record['id']}, which nobody published")

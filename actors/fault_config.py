@@ -79,6 +79,9 @@ class Crash(_Fault, frozen=True, tag="crash"):
     actors: Selectors
     lose_disk: bool = False
     """Whether a ledger node's store is gone as well, so that it starts from genesis and syncs from others."""
+    tear_disk: bool = False
+    """Whether a ledger node's last write is torn, as by a power cut, even if it was told that the write was done: that is
+    more than `ledger.durability` "power" has to bear. Needs stores on disk (`--data`)."""
     for_s: ForSeconds | None = None
     """After which time they start again; None: at a `restart`, or never."""
 
@@ -112,6 +115,8 @@ class Churn(_Fault, frozen=True, tag="churn"):
 
 Fault = Partition | Clog | Hold | Release | Heal | Crash | Restart | Skew | Churn
 LINK_FAULTS = (Partition, Clog, Hold)
+MEMORY_FAULTS = (Clog, Hold)
+"""What strikes memory links alone. A partition cuts those over libp2p as well, see `net.gate`."""
 
 
 def kind_of(fault: Fault) -> str:
@@ -125,6 +130,8 @@ def problems(fault: Fault, roles: Mapping[str, Sequence[str]]) -> Iterator[str]:
         yield f"one_way: needs exactly two groups, not {len(fault.groups or ())}"
     if isinstance(fault, Clog | Hold) and (fault.actors is None) == (fault.groups is None):
         yield "actors: give either actors or groups"
+    if isinstance(fault, Crash) and fault.tear_disk and fault.lose_disk:
+        yield "tear_disk: the disk is lost already"
     actors, groups = getattr(fault, "actors", None), getattr(fault, "groups", None)
     for key, selectors in (("actors", actors or ()), *(("groups", group) for group in groups or ())):
         for selector in selectors:

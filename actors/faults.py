@@ -2,6 +2,9 @@
 
 One task with one agenda carries them out, in real and in virtual time alike. What is drawn (who is struck by a share,
 when churn strikes) follows from the run's seed. A fault that is due before all actors are up strikes when they are.
+
+Where several processes run a population, each has the whole schedule and draws the same; it strikes its own actors, and
+its ends of links.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,9 +31,11 @@ from actors.fault_config import (
     kind_of,
     problems,
 )
+from actors.population import Member
 from actors.scenario import ScenarioError
 from actors.split_watch import SplitWatch
 from actors.swarm import Swarm
+from net.gate import Gate
 from net.memory import MemoryNetwork
 from net.memory_conditions import INFINITY, SOUND, Impairment
 from net.peer import PeerId
@@ -64,23 +69,38 @@ class _Churning:
 
 
 class Faults:
-    """Carries out the faults of a swarm's scenario; `network` is None where there are no memory links.
+    """Carries out the faults of a swarm's scenario among `everybody`, the swarm's members or more.
 
-    Raises ScenarioError, with the number of the fault and its key, for actors that there are not.
+    `network` is None where there are no memory links, `gate` where there is no partition. `tells_all`: whether faults are
+    written into our journal, and not into another process's. Raises ScenarioError, with the number of the fault and its
+    key, for actors that there are not.
     """
 
-    def __init__(self, swarm: Swarm, network: MemoryNetwork | None) -> None:
-        self._swarm, self._world, self._network = swarm, swarm.world, network
+    def __init__(
+        self,
+        swarm: Swarm,
+        everybody: Sequence[Member],
+        network: MemoryNetwork | None,
+        gate: Gate | None,
+        *,
+        tells_all: bool = True,
+    ) -> None:
+        self._swarm, self._world, self._network, self._gate = swarm, swarm.world, network, gate
+        self._tells_all = tells_all
         self._roles: dict[str, list[str]] = {}
-        for member in swarm.members:
+        for member in everybody:
             self._roles.setdefault(member.role, []).append(member.name)
-        self._peers = {member.name: member.identity.peer_id for member in swarm.members}
+        self._peers = {member.name: member.identity.peer_id for member in everybody}
         self._faults = swarm.world.scenario.faults
         wrong = [f"faults[{number}].{why}" for number, f in enumerate(self._faults) for why in problems(f, self._roles)]
+        wrong += [
+            f"faults[{number}].tear_disk: stores are in memory; give --data"
+            for number, fault in enumerate(self._faults)
+            if isinstance(fault, Crash) and fault.tear_disk and not swarm.can_tear
+        ]
         if wrong:
             raise ScenarioError("scenario: " + "; ".join(wrong))
-        if any(isinstance(fault, Partition) for fault in self._faults):
-            SplitWatch(self._world)
+        self._splits = SplitWatch(self._world)
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._entered = 0
         self._on: dict[int, _LinkFault] = {}
@@ -107,7 +127,8 @@ class Faults:
             self._enter(trio.current_time() + seconds, action)
 
     def _record(self, number: int, fault: Fault, phase: str, **fields: object) -> None:
-        self._world.journal.record("faults", "fault", number=number, fault=kind_of(fault), phase=phase, **fields)
+        if self._tells_all:
+            self._world.journal.record("faults", "fault", number=number, fault=kind_of(fault), phase=phase, **fields)
 
     def _chosen(self, number: int, selectors: Sequence[str]) -> list[str]:
         return choose(selectors, self._roles, self._world.rng("faults", str(number)))
@@ -123,15 +144,15 @@ class Faults:
                     self._end(other)
             case Crash():
                 names = self._chosen(number, fault.actors)
-                self._record(number, fault, "begin", actors=names, lose_disk=fault.lose_disk)
+                self._record(number, fault, "begin", actors=names, lose_disk=fault.lose_disk, tear_disk=fault.tear_disk)
                 for name in names:
-                    self._stop(number, name, lose_disk=fault.lose_disk)
+                    self._stop(number, name, lose_disk=fault.lose_disk, tear_disk=fault.tear_disk)
                 self._after(fault.for_s, partial(self._end_crash, number, fault, names))
             case Restart():
                 names = self._chosen(number, fault.actors)
                 self._record(number, fault, "begin", actors=names)
                 for name in names:
-                    self._stop(number, name, lose_disk=False)
+                    self._stop(number, name)
                     self._start(number, name)
             case Skew():
                 names = self._chosen(number, fault.actors)
@@ -141,7 +162,7 @@ class Faults:
                 names = self._chosen(number, fault.actors)
                 self._record(number, fault, "begin", actors=names, lose_disk=fault.lose_disk)
                 until = trio.current_time() + (fault.for_s or INFINITY)
-                for name in names:
+                for name in (name for name in names if name in self._swarm.states):
                     self._plan_leaving(_Churning(number, fault, name, until, self._world.rng(name, f"churn/{number}")))
                 self._after(fault.for_s, partial(self._record, number, fault, "end", actors=names))
 
@@ -156,6 +177,8 @@ class Faults:
         group = {self._peers[name]: place for place, names in enumerate(groups) for name in names}
         self._record(number, fault, "begin", groups=groups, one_way=fault.one_way)
         self._on[number] = _LinkFault(fault, group)
+        if isinstance(fault, Partition):
+            self._splits.begin(number, groups)
         self._impair()
         self._after(fault.for_s, partial(self._end, number))
 
@@ -167,15 +190,19 @@ class Faults:
         self._impair()
 
     def _impair(self) -> None:
-        assert self._network is not None  # noqa: S101 - the scenario was checked
         on = tuple(self._on.values())
-        self._network.impair(partial(_trouble, on))
+        if self._network is not None:
+            self._network.impair(partial(_trouble, on))
+        if self._gate is not None:
+            self._gate.cut(partial(_is_cut, on))
 
     # Actors. --------------------------------------------------------------------------------------------------
 
-    def _stop(self, number: int, name: str, *, lose_disk: bool) -> None:
+    def _stop(self, number: int, name: str, *, lose_disk: bool = False, tear_disk: bool = False) -> None:
+        if name not in self._swarm.states:
+            return  # another process runs it, and does the same
         self._down_by[name] = number
-        self._swarm.stop(name, lose_disk=lose_disk)
+        self._swarm.stop(name, lose_disk=lose_disk, tear_disk=tear_disk)
 
     def _start(self, number: int, name: str) -> None:
         """Start who is down by that fault: another one may have struck since."""
@@ -191,7 +218,8 @@ class Faults:
     def _skew(self, number: int, fault: Skew, names: Sequence[str], skew_ms: int, phase: str) -> None:
         self._record(number, fault, phase, actors=names, skew_ms=skew_ms)
         for name in names:
-            self._swarm.set_clock(name, skew_ms)
+            if name in self._swarm.states:
+                self._swarm.set_clock(name, skew_ms)
 
     def _plan_leaving(self, churning: _Churning) -> None:
         rate = churning.fault.leaves_per_minute / 60
@@ -209,6 +237,10 @@ class Faults:
     def _return(self, churning: _Churning) -> None:
         self._start(churning.number, churning.name)
         self._plan_leaving(churning)
+
+
+def _is_cut(on: Sequence[_LinkFault], source: PeerId, target: PeerId) -> bool:
+    return any(isinstance(link.fault, Partition) and link.strikes(source, target) for link in on)
 
 
 def _trouble(on: Sequence[_LinkFault], source: PeerId, target: PeerId) -> Impairment:

@@ -1,6 +1,7 @@
 """Run a population in real or in virtual time, from a plan to a report."""
 
 import signal
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from actors.scenario import Scenario, ScenarioError
 from actors.sensing.city import City, Incident, generate, replay
 from actors.sensing.reports_file import ReportFile, read
 from actors.swarm import Swarm
+from actors.torn_write import tear
 from actors.transports import Transports
 from actors.virtual_time import run_virtual
 from actors.world import World
@@ -162,8 +164,9 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
         for known in memory.peers:
             with suppress(ValueError):  # the file was tampered with; it is only a convenience
                 world.addresses.heard(PeerId.parse(known.peer), [Address(address) for address in known.addresses])
-        # A link over TCP would pass by a fault of the links in memory.
-        closed = virtual or any(isinstance(fault, LINK_FAULTS) for fault in scenario.faults)
+        # Who joins over TCP would pass by a fault of the links in memory; between our own processes a gate heeds it.
+        struck = any(isinstance(fault, LINK_FAULTS) for fault in scenario.faults)
+        closed = virtual or (struck and share is None and scenario.network.kind == "memory")
         transports = Transports(
             world,
             () if closed else tuple(plan.doors),
@@ -181,9 +184,12 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
             incidents,
             known=[peer for peer in world.addresses.others() if peer.public_key not in world.names],
             lose_store=stores.lose,
+            tear_store=stores.tear if plan.data else None,
             acquaint=share.acquaint if share else None,
         )
-        faults = Faults(swarm, transports.memory)
+        faults = Faults(
+            swarm, everybody, transports.memory, transports.gate, tells_all=share is None or share.index == 0
+        )
 
         def sum_up() -> Any:
             rows_refused = len(plan.reports.refused) if plan.reports else 0
@@ -294,6 +300,7 @@ class _Stores:
 
     def __init__(self, world: World, data: Path | None) -> None:
         self._world, self._data = world, data
+        self._tears: Counter[str] = Counter()
 
     def open(self, member: Member) -> Store:
         """Raises StoreError."""
@@ -313,6 +320,13 @@ class _Stores:
             path = self._path(self._data, member)
             for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
                 file.unlink(missing_ok=True)
+
+    def tear(self, member: Member, store: Store) -> int:
+        """Close a store so that its last write is torn; by how many bytes."""
+        assert self._data is not None  # noqa: S101 - it is on disk
+        self._tears[member.name] += 1
+        rng = self._world.rng(member.name, f"tear/{self._tears[member.name]}")
+        return tear(self._path(self._data, member), store.close, rng)
 
     @staticmethod
     def _path(data: Path, member: Member) -> Path:

@@ -1,7 +1,7 @@
 """Says when a partition has outlasted the ledger's finality: without it, two networks would run on as if nothing were."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actors.world import World
@@ -25,11 +25,13 @@ class SplitWatch:
         """The first to finalise a height, and its block."""
         world.journal.listen(self._listen)
 
+    def begin(self, number: int, groups: Sequence[Sequence[str]]) -> None:
+        """The partition of that number begins between these actors."""
+        group = {name: place for place, names in enumerate(groups) for name in names}
+        self._cuts[number] = self._world.clock.now_ms() - self._world.started_ms, group
+
     def _listen(self, t: int, actor: str, kind: str, fields: Mapping[str, Any]) -> None:
-        if kind == "fault" and fields["fault"] == "partition" and "groups" in fields:
-            group = {name: place for place, names in enumerate(fields["groups"]) for name in names}
-            self._cuts[fields["number"]] = t, group
-        elif kind == "final" and self._cuts:
+        if kind == "final" and self._cuts:
             first, id_ = self._finals.setdefault(fields["height"], (actor, fields["id"]))
             if id_ != fields["id"]:
                 self._tell(t, fields["height"], first, actor)

@@ -61,9 +61,9 @@ def test_wrong_fault__reject_by_number_and_key(fault, told):
     assert all(part in str(refused.value) for part in told), refused.value
 
 
-def test_faults_of_links_need_memory_links():
-    tree = {"network": {"kind": "libp2p"}, "faults": [{"kind": "heal", "at_s": 1}, {"at_s": 1, "kind": "partition", "groups": [["*"], ["rest"]]}]}  # fmt: skip
-    with pytest.raises(ScenarioError, match=r"faults\[1\].kind: a partition needs network.kind memory"):
+def test_clogs_and_holds_need_memory_links():
+    tree = {"network": {"kind": "libp2p"}, "faults": [{"at_s": 1, "kind": "partition", "groups": [["*"], ["rest"]]}, {"at_s": 1, "kind": "hold", "actors": ["*"]}]}  # fmt: skip
+    with pytest.raises(ScenarioError, match=r"faults\[1\].kind: a hold needs network.kind memory"):
         convert(tree)
     tree["faults"].pop()
     convert(tree)
