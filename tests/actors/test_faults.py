@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.checkers import Bounds, check, conflicting_finality, messages_from_nowhere
+from actors.checkers import Bounds, check, conflicting_finality, messages_from_nowhere, mistrust
 from actors.run import RunPlan, run_plan
 from actors.scenario import load
 from tests.actors.simulated import play, simulate, small, until
@@ -113,6 +113,7 @@ def test_reports_are_confirmed_under_churn(seed, tmp_path):
     assert what_went_wrong(run.report) == []
     assert messages_from_nowhere(run.journal) == []
     assert conflicting_finality(run.journal) == []
+    assert mistrust(run.journal, BOUNDS) == []
     assert run.report["reports"]["confirmed"] >= 3
     again = simulate(scenario, tmp_path, seconds=120)
     assert again.raw == run.raw

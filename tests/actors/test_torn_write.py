@@ -88,10 +88,10 @@ def test_no_log_at_all():
 
 
 def test_who_comes_back_with_a_torn_disk_loses_no_final_block(tmp_path):
-    """In virtual time, with stores on disk: a miner and a MEC node, three times each."""
+    """In virtual time, with stores on disk: a miner and a MEC node, twice each."""
     crashes = [
         {"at_s": at, "kind": "crash", "actors": ["miner-01", "mec-01"], "tear_disk": True, "for_s": 3}
-        for at in (15, 25, 35)
+        for at in (12, 22)
     ]
     scenario = small(faults=crashes, ledger__finality_depth=6, population__miner__count=3)
     raw = []
@@ -99,9 +99,7 @@ def test_who_comes_back_with_a_torn_disk_loses_no_final_block(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         path, swarms = folder / "journal.jsonl", []
-        plan = RunPlan(
-            scenario, "simulate", seconds=60.0, data=folder / "data", journal=path, on_start=swarms.append
-        )  # fmt: skip
+        plan = RunPlan(scenario, "simulate", seconds=40.0, data=folder / "data", journal=path, on_start=swarms.append)
         report = run_plan(plan)
         raw.append(path.read_bytes())
     journal = read_journal(path)
@@ -109,7 +107,7 @@ def test_who_comes_back_with_a_torn_disk_loses_no_final_block(tmp_path):
     assert what_went_wrong(report) == []
     assert check(journal, Bounds(settle_ms=30_000)) == []
     torn = of_kind(journal, "torn")
-    assert len(torn) == 6 and sum(r["bytes"] > 0 for r in torn) >= 5
+    assert len(torn) == 4 and sum(r["bytes"] > 0 for r in torn) >= 3
     for name in ("miner-01", "mec-01"):
         mine = [r for r in journal if r["a"] == name and r["k"] in ("final", "down")]
         # What is final for the first time after a crash follows what was before, or repeats the one that was torn off.
@@ -117,7 +115,7 @@ def test_who_comes_back_with_a_torn_disk_loses_no_final_block(tmp_path):
             between = mine[mine.index(before) + 1]
             if before["k"] == after["k"] == "final" and between["k"] == "down":
                 assert before["height"] <= after["height"] <= before["height"] + 1
-    assert run_heights(swarms[0]) >= 15
+    assert run_heights(swarms[0]) > 10
 
 
 def run_heights(swarm):
