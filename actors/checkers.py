@@ -118,8 +118,13 @@ def invalid_messages(journal: Iterable[Record], dishonest: Collection[str] = ())
 
 
 def mesh_degrees(journal: Iterable[Record], bounds: Bounds, dishonest: Collection[str] = ()) -> list[str]:
-    """Once links have settled after a fault, each mesh has its size, as far as there are peers for it."""
+    """Once links have settled after a fault, each mesh has its size, as far as there are peers for it.
+
+    Whoever came or went, to the run or to a topic, stirs meshes anew: a backoff alone may take as long as a fault's end.
+    """
     wrong = []
+    stirred: dict[str, float] = {}
+    """When a topic's subscribers last changed."""
     on: set[int] = set()
     settled = FOREVER
     """From when on meshes are to be whole: never before there was a fault."""
@@ -132,11 +137,14 @@ def mesh_degrees(journal: Iterable[Record], bounds: Bounds, dishonest: Collectio
                 settled = record["t"] + bounds.settle_ms
             case "up" | "down" | "error" if settled < FOREVER:
                 settled = max(settled, record["t"] + bounds.settle_ms)
+            case "subscribed" | "unsubscribed":
+                stirred[record["topic"]] = record["t"]
             case "look" if not on and record["t"] >= settled and record["a"] not in dishonest:
                 wrong += [
                     f"{record['a']} has {degree} members in its mesh of {topic} at {record['t']} ms, and knows {known}"
                     for topic, (degree, known) in record["meshes"].items()
-                    if not min(bounds.mesh_low, known) <= degree <= bounds.mesh_high
+                    if record["t"] >= stirred.get(topic, 0) + bounds.settle_ms
+                    and not min(bounds.mesh_low, known) <= degree <= bounds.mesh_high
                 ]
     return wrong
 
