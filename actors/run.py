@@ -1,7 +1,6 @@
 """Run a population in real or in virtual time, from a plan to a report."""
 
 import signal
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -300,7 +299,6 @@ class _Stores:
 
     def __init__(self, world: World, data: Path | None) -> None:
         self._world, self._data = world, data
-        self._tears: Counter[str] = Counter()
 
     def open(self, member: Member) -> Store:
         """Raises StoreError."""
@@ -321,11 +319,9 @@ class _Stores:
             for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
                 file.unlink(missing_ok=True)
 
-    def tear(self, member: Member, store: Store) -> int:
+    def tear(self, member: Member, store: Store, rng: Random) -> int:
         """Close a store so that its last write is torn; by how many bytes."""
         assert self._data is not None  # noqa: S101 - it is on disk
-        self._tears[member.name] += 1
-        rng = self._world.rng(member.name, f"tear/{self._tears[member.name]}")
         return tear(self._path(self._data, member), store.close, rng)
 
     @staticmethod

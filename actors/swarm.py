@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from random import Random
 from typing import Any, Literal
 
 import trio
@@ -39,7 +40,7 @@ State = Literal["starting", "running", "restarting", "stopped"]
 MakeTransport = Callable[[Member], Transport]
 OpenStore = Callable[[Member], Store]
 LoseStore = Callable[[Member], None]
-TearStore = Callable[[Member, Store], int]
+TearStore = Callable[[Member, Store, Random], int]
 DealIncidents = Callable[[int, int], Iterator[Incident]]
 
 
@@ -104,6 +105,7 @@ class Swarm:
         """Who was stopped, and what starts them again."""
         self._diskless: set[str] = set()
         self._torn: set[str] = set()
+        self._tears: Counter[str] = Counter()
         self._clocks: dict[str, Clock] = {member.name: world.clock.another() for member in members}
         requesters = [member.name for member in members if member.role == "requester"]
         self._incidents = {name: incidents(place, len(requesters)) for place, name in enumerate(requesters)}
@@ -251,7 +253,9 @@ class Swarm:
             store.close()
             self._lose_store(member)
         elif self._tear_store is not None:
-            self.world.journal.record(name, "torn", bytes=self._tear_store(member, store))
+            self._tears[name] += 1
+            rng = self.world.rng(name, f"tear/{self._tears[name]}")
+            self.world.journal.record(name, "torn", bytes=self._tear_store(member, store, rng))
 
     def _build(self, member: Member) -> Actor:
         """A fresh actor of a member, with the store of the one before."""
