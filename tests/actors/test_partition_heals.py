@@ -11,8 +11,6 @@ from tests.checkers import of_kind, what_went_wrong
 
 APART_S = 25.0
 BOUNDS = Bounds(settle_ms=40_000)
-UNDER_WAY_MS = 100
-"""What was sent before the cut may still arrive for so long."""
 SLOW_SEEDS = range(5, 21)
 
 
@@ -50,8 +48,8 @@ def run_twice(seed, folder) -> Run:
     return runs[0]
 
 
-def heals(report, journal, bounds) -> None:
-    """All checkers hold, and there was something for them to hold of."""
+def heals(report, journal, bounds, *, under_way_ms=100) -> None:
+    """All checkers hold, and there was something for them to hold of. What was sent before the cut arrives that late."""
     assert what_went_wrong(report) == []
     assert check(journal, bounds) == []
     begin, end = of_kind(journal, "fault")
@@ -59,7 +57,7 @@ def heals(report, journal, bounds) -> None:
     assert [len(group) for group in groups] == [9, 9]
     # It was a partition: nothing crossed, both halves went on, and one gave in.
     source = {r["id"]: r["a"] for r in of_kind(journal, "published")}
-    apart = [r for r in of_kind(journal, "delivered") if begin["t"] + UNDER_WAY_MS < r["t"] < end["t"]]
+    apart = [r for r in of_kind(journal, "delivered") if begin["t"] + under_way_ms < r["t"] < end["t"]]
     assert apart and not [r for r in apart if (r["a"] in groups[0]) != (source[r["id"]] in groups[0])]
     assert [r for r in of_kind(journal, "reorg") if r["t"] >= end["t"] and r["depth"] >= 2]
     # And what was published later crossed.
