@@ -2,7 +2,7 @@
 
 What a fault made impossible is excused: whoever was down, or on the other side of a cut, is owed nothing of the time.
 A partition must be shorter than finality for the chain's checkers to hold: halves that finalised different blocks are
-two networks for good, and `conflicting_finality` says so.
+two networks for good, and `outlasted_finality` says so.
 """
 
 from bisect import bisect_right
@@ -27,6 +27,9 @@ class Bounds:
     """How long the overlay may take after a fault of links began, or ended, to have its meshes again."""
     mesh_low: int = 4
     mesh_high: int = 12
+    score: float = -500.0
+    """What an honest peer's score with an honest peer stays above: GossipConfig's `gossip_threshold`, below which it is
+    neither told nor asked for what it lacks."""
     lag_blocks: int = 8
     """How many final blocks a ledger node may be behind another at the end."""
 
@@ -38,6 +41,8 @@ def check(journal: Sequence[Record], bounds: Bounds, dishonest: Collection[str] 
         *messages_from_nowhere(journal, dishonest),
         *invalid_messages(journal, dishonest),
         *mesh_degrees(journal, bounds, dishonest),
+        *mistrust(journal, bounds, dishonest),
+        *outlasted_finality(journal, dishonest),
         *conflicting_finality(journal, dishonest),
         *stragglers(journal, bounds, dishonest),
     ]
@@ -76,9 +81,12 @@ def undelivered(journal: Sequence[Record], bounds: Bounds, dishonest: Collection
     return wrong
 
 
-def messages_from_nowhere(journal: Iterable[Record], dishonest: Collection[str] = ()) -> list[str]:
-    """Gossip delivers to an actor only what was published, by another, and once (a restarted actor forgets)."""
-    published: dict[str, str] = {}
+def messages_from_nowhere(journal: Sequence[Record], dishonest: Collection[str] = ()) -> list[str]:
+    """Gossip delivers to an actor only what was published, by another, and once (a restarted actor forgets).
+
+    In a journal that was merged of several processes', the one may come a millisecond after the other.
+    """
+    published: dict[str, str] = {r["id"]: r["a"] for r in journal if r["k"] == "published"}
     got: dict[str, set[str]] = defaultdict(set)
     wrong = []
     for record in journal:
@@ -86,8 +94,6 @@ def messages_from_nowhere(journal: Iterable[Record], dishonest: Collection[str] 
         match record["k"]:
             case "up" | "down" | "error":
                 got.pop(actor, None)
-            case "published":
-                published[record["id"]] = actor
             case "delivered" if actor not in dishonest:
                 if record["id"] not in published:
                     wrong.append(f"{actor} got {record['id']}, which nobody published")
@@ -112,17 +118,78 @@ def invalid_messages(journal: Iterable[Record], dishonest: Collection[str] = ())
 
 
 def mesh_degrees(journal: Iterable[Record], bounds: Bounds, dishonest: Collection[str] = ()) -> list[str]:
-    """Once links have settled after a fault, each mesh has its size, as far as there are peers for it."""
-    return [
-        f"{r['a']} has {r['degree']} members in its mesh of {r['topic']} at {r['t']} ms, and knows {r['known']}"
-        for r in journal
-        if r["k"] == "mesh"
-        and r["a"] not in dishonest
-        and not min(bounds.mesh_low, r["known"]) <= r["degree"] <= bounds.mesh_high
-    ]
+    """Once links have settled after a fault, each mesh has its size, as far as there are peers for it.
+
+    Whoever came or went, to the run or to a topic, stirs meshes anew: a backoff alone may take as long as a fault's end.
+    """
+    wrong = []
+    stirred: dict[str, float] = {}
+    """When a topic's subscribers last changed."""
+    on: set[int] = set()
+    settled = FOREVER
+    """From when on meshes are to be whole: never before there was a fault."""
+    for record in journal:
+        match record["k"]:
+            case "fault" if "groups" in record:
+                on.add(record["number"])
+            case "fault" if record["phase"] == "end" and record["number"] in on:
+                on.remove(record["number"])
+                settled = record["t"] + bounds.settle_ms
+            case "up" | "down" | "error" if settled < FOREVER:
+                settled = max(settled, record["t"] + bounds.settle_ms)
+            case "subscribed" | "unsubscribed":
+                stirred[record["topic"]] = record["t"]
+            case "look" if not on and record["t"] >= settled and record["a"] not in dishonest:
+                wrong += [
+                    f"{record['a']} has {degree} members in its mesh of {topic} at {record['t']} ms, and knows {known}"
+                    for topic, (degree, known) in record["meshes"].items()
+                    if record["t"] >= stirred.get(topic, 0) + bounds.settle_ms
+                    and not min(bounds.mesh_low, known) <= degree <= bounds.mesh_high
+                ]
+    return wrong
+
+
+def mistrust(journal: Iterable[Record], bounds: Bounds, dishonest: Collection[str] = ()) -> list[str]:
+    """No honest actor scores an honest one at or below the threshold; where it does, the lowest score is told."""
+    lowest: dict[tuple[str, str], tuple[float, float]] = {}
+    for record in journal:
+        if record["k"] != "look" or record["a"] in dishonest:
+            continue
+        for peer, score in record.get("below", {}).items():
+            if score <= bounds.score and peer not in dishonest:
+                lowest[record["a"], peer] = min(lowest.get((record["a"], peer), (0.0, 0.0)), (score, record["t"]))
+    return [f"{actor} scores {peer} {score:g} at {t} ms" for (actor, peer), (score, t) in lowest.items()]
 
 
 # The chain. ---------------------------------------------------------------------------------------------------
+
+
+def outlasted_finality(journal: Iterable[Record], dishonest: Collection[str] = ()) -> list[str]:
+    """No partition lasts so long that its groups finalise different blocks: they would be two networks for good."""
+    cuts: dict[int, dict[str, Any]] = {}
+    finals: dict[int, tuple[str, str]] = {}
+    depth, end = 0, 0
+    for record in journal:
+        end = record["t"]
+        match record["k"]:
+            case "start":
+                depth = record["finality_depth"]
+            case "fault" if record["fault"] == "partition" and "groups" in record:
+                group = {name: place for place, names in enumerate(record["groups"]) for name in names}
+                cuts[record["number"]] = {"since": end, "until": None, "group": group, "height": None}
+            case "fault" if record["phase"] == "end" and record["number"] in cuts:
+                cuts[record["number"]]["until"] = end
+            case "final" if cuts and record["a"] not in dishonest:
+                first, id_ = finals.setdefault(record["height"], (record["a"], record["id"]))
+                for cut in cuts.values() if id_ != record["id"] else ():
+                    if cut["height"] is None and cut["group"].get(first) != cut["group"].get(record["a"]):
+                        cut["height"] = record["height"]
+    return [
+        f"groups finalised different blocks at height {cut['height']}: the partition of "
+        f"{((end if cut['until'] is None else cut['until']) - cut['since']) / 1000:g} s outlasted finality of {depth} blocks"
+        for cut in cuts.values()
+        if cut["height"] is not None
+    ]
 
 
 def conflicting_finality(journal: Iterable[Record], dishonest: Collection[str] = ()) -> list[str]:

@@ -50,6 +50,8 @@ class Clog(_Fault, frozen=True, tag="clog"):
     groups: Groups | None = None
     bytes_per_s: Annotated[float, Meta(gt=0, le=1e12)] = 100.0
     """In each direction of each link."""
+    one_way: bool = False
+    """Only what `actors` send is slowed, or what the first of two groups sends to the second."""
     for_s: ForSeconds | None = None
 
 
@@ -58,6 +60,8 @@ class Hold(_Fault, frozen=True, tag="hold"):
 
     actors: Selectors | None = None
     groups: Groups | None = None
+    one_way: bool = False
+    """Only what `actors` send is kept, or what the first of two groups sends to the second."""
     for_s: ForSeconds | None = None
 
 
@@ -75,6 +79,9 @@ class Crash(_Fault, frozen=True, tag="crash"):
     actors: Selectors
     lose_disk: bool = False
     """Whether a ledger node's store is gone as well, so that it starts from genesis and syncs from others."""
+    tear_disk: bool = False
+    """Whether a ledger node's last write is torn, as by a power cut, even if it was told that the write was done: that is
+    more than `ledger.durability` "power" has to bear. Needs stores on disk (`--data`)."""
     for_s: ForSeconds | None = None
     """After which time they start again; None: at a `restart`, or never."""
 
@@ -108,6 +115,8 @@ class Churn(_Fault, frozen=True, tag="churn"):
 
 Fault = Partition | Clog | Hold | Release | Heal | Crash | Restart | Skew | Churn
 LINK_FAULTS = (Partition, Clog, Hold)
+MEMORY_FAULTS = (Clog, Hold)
+"""What strikes memory links alone. A partition cuts those over libp2p as well, see `net.gate`."""
 
 
 def kind_of(fault: Fault) -> str:
@@ -117,10 +126,12 @@ def kind_of(fault: Fault) -> str:
 
 def problems(fault: Fault, roles: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """What is wrong with a fault besides its types, each beginning with the key. `roles`: the names of each role."""
-    if isinstance(fault, Partition) and fault.one_way and len(fault.groups) != 2:
-        yield f"one_way: needs exactly two groups, not {len(fault.groups)}"
+    if isinstance(fault, LINK_FAULTS) and fault.one_way and len(fault.groups or (1, 2)) != 2:
+        yield f"one_way: needs exactly two groups, not {len(fault.groups or ())}"
     if isinstance(fault, Clog | Hold) and (fault.actors is None) == (fault.groups is None):
         yield "actors: give either actors or groups"
+    if isinstance(fault, Crash) and fault.tear_disk and fault.lose_disk:
+        yield "tear_disk: the disk is lost already"
     actors, groups = getattr(fault, "actors", None), getattr(fault, "groups", None)
     for key, selectors in (("actors", actors or ()), *(("groups", group) for group in groups or ())):
         for selector in selectors:

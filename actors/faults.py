@@ -2,6 +2,9 @@
 
 One task with one agenda carries them out, in real and in virtual time alike. What is drawn (who is struck by a share,
 when churn strikes) follows from the run's seed. A fault that is due before all actors are up strikes when they are.
+
+Where several processes run a population, each has the whole schedule and draws the same; it strikes its own actors, and
+its ends of links.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,14 +31,14 @@ from actors.fault_config import (
     kind_of,
     problems,
 )
+from actors.population import Member
 from actors.scenario import ScenarioError
+from actors.split_watch import SplitWatch
 from actors.swarm import Swarm
+from net.gate import Gate
 from net.memory import MemoryNetwork
 from net.memory_conditions import INFINITY, SOUND, Impairment
 from net.peer import PeerId
-
-MESH_SETTLED_S = 60.0
-"""How long after the end of a fault of links each actor's mesh is written into the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,11 @@ class _LinkFault:
 
     def strikes(self, source: PeerId, target: PeerId) -> bool:
         a, b = self.group.get(source), self.group.get(target)
-        if isinstance(self.fault, Clog | Hold) and self.fault.groups is None:
-            return a is not None or b is not None
+        if self.fault.groups is None:
+            return a is not None or (b is not None and not self.fault.one_way)
         if a is None or b is None or a == b:
             return False
-        return not (isinstance(self.fault, Partition) and self.fault.one_way) or a < b
+        return a < b or not self.fault.one_way
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +69,43 @@ class _Churning:
 
 
 class Faults:
-    """Carries out the faults of a swarm's scenario; `network` is None where there are no memory links.
+    """Carries out the faults of a swarm's scenario among `everybody`, the swarm's members or more.
 
-    Raises ScenarioError, with the number of the fault and its key, for actors that there are not.
+    `network` is None where there are no memory links, `gate` where there is no partition. `tells_all`: whether faults are
+    written into our journal, and not into another process's. Raises ScenarioError, with the number of the fault and its
+    key, for actors that there are not.
     """
 
-    def __init__(self, swarm: Swarm, network: MemoryNetwork | None) -> None:
-        self._swarm, self._world, self._network = swarm, swarm.world, network
+    def __init__(
+        self,
+        swarm: Swarm,
+        everybody: Sequence[Member],
+        network: MemoryNetwork | None,
+        gate: Gate | None,
+        *,
+        tells_all: bool = True,
+    ) -> None:
+        self._swarm, self._world, self._network, self._gate = swarm, swarm.world, network, gate
+        self._tells_all = tells_all
         self._roles: dict[str, list[str]] = {}
-        for member in swarm.members:
+        for member in everybody:
             self._roles.setdefault(member.role, []).append(member.name)
-        self._peers = {member.name: member.identity.peer_id for member in swarm.members}
+        self._peers = {member.name: member.identity.peer_id for member in everybody}
         self._faults = swarm.world.scenario.faults
         wrong = [f"faults[{number}].{why}" for number, f in enumerate(self._faults) for why in problems(f, self._roles)]
+        wrong += [
+            f"faults[{number}].tear_disk: stores are in memory; give --data"
+            for number, fault in enumerate(self._faults)
+            if isinstance(fault, Crash) and fault.tear_disk and not swarm.can_tear
+        ]
         if wrong:
             raise ScenarioError("scenario: " + "; ".join(wrong))
+        self._splits = SplitWatch(self._world)
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._entered = 0
         self._on: dict[int, _LinkFault] = {}
         self._down_by: dict[str, int] = {}
         """Who is down, and by which fault."""
-        self._mesh_due = -1.0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Strike until cancelled; returns when nothing is left to do. Call it when the swarm is up."""
@@ -108,7 +127,8 @@ class Faults:
             self._enter(trio.current_time() + seconds, action)
 
     def _record(self, number: int, fault: Fault, phase: str, **fields: object) -> None:
-        self._world.journal.record("faults", "fault", number=number, fault=kind_of(fault), phase=phase, **fields)
+        if self._tells_all:
+            self._world.journal.record("faults", "fault", number=number, fault=kind_of(fault), phase=phase, **fields)
 
     def _chosen(self, number: int, selectors: Sequence[str]) -> list[str]:
         return choose(selectors, self._roles, self._world.rng("faults", str(number)))
@@ -124,15 +144,15 @@ class Faults:
                     self._end(other)
             case Crash():
                 names = self._chosen(number, fault.actors)
-                self._record(number, fault, "begin", actors=names, lose_disk=fault.lose_disk)
+                self._record(number, fault, "begin", actors=names, lose_disk=fault.lose_disk, tear_disk=fault.tear_disk)
                 for name in names:
-                    self._stop(number, name, lose_disk=fault.lose_disk)
+                    self._stop(number, name, lose_disk=fault.lose_disk, tear_disk=fault.tear_disk)
                 self._after(fault.for_s, partial(self._end_crash, number, fault, names))
             case Restart():
                 names = self._chosen(number, fault.actors)
                 self._record(number, fault, "begin", actors=names)
                 for name in names:
-                    self._stop(number, name, lose_disk=False)
+                    self._stop(number, name)
                     self._start(number, name)
             case Skew():
                 names = self._chosen(number, fault.actors)
@@ -142,22 +162,23 @@ class Faults:
                 names = self._chosen(number, fault.actors)
                 self._record(number, fault, "begin", actors=names, lose_disk=fault.lose_disk)
                 until = trio.current_time() + (fault.for_s or INFINITY)
-                for name in names:
+                for name in (name for name in names if name in self._swarm.states):
                     self._plan_leaving(_Churning(number, fault, name, until, self._world.rng(name, f"churn/{number}")))
                 self._after(fault.for_s, partial(self._record, number, fault, "end", actors=names))
 
     # Links. ---------------------------------------------------------------------------------------------------
 
     def _begin(self, number: int, fault: Partition | Clog | Hold) -> None:
-        if isinstance(fault, Partition) or fault.groups is not None:
-            assert fault.groups is not None  # noqa: S101 - a partition has groups
+        if fault.groups is not None:
             groups = choose_groups(fault.groups, self._roles, self._world.rng("faults", str(number)))
         else:
+            assert not isinstance(fault, Partition)  # noqa: S101 - which has groups
             groups = [self._chosen(number, fault.actors or ())]
         group = {self._peers[name]: place for place, names in enumerate(groups) for name in names}
-        one_way = isinstance(fault, Partition) and fault.one_way
-        self._record(number, fault, "begin", groups=groups, one_way=one_way)
+        self._record(number, fault, "begin", groups=groups, one_way=fault.one_way)
         self._on[number] = _LinkFault(fault, group)
+        if isinstance(fault, Partition):
+            self._splits.begin(number, groups)
         self._impair()
         self._after(fault.for_s, partial(self._end, number))
 
@@ -167,31 +188,21 @@ class Faults:
             return  # healed before its time
         self._record(number, on.fault, "end")
         self._impair()
-        self._mesh_due = trio.current_time() + MESH_SETTLED_S
-        self._enter(self._mesh_due, self._record_meshes)
 
     def _impair(self) -> None:
-        assert self._network is not None  # noqa: S101 - the scenario was checked
         on = tuple(self._on.values())
-        self._network.impair(partial(_trouble, on))
-
-    def _record_meshes(self) -> None:
-        """Unless another fault has struck since, or ended."""
-        if self._on or self._mesh_due > trio.current_time():
-            return
-        for name, actor in self._swarm.actors.items():
-            if self._swarm.states[name] != "running":
-                continue
-            router = actor.node.overlay.router
-            for topic in sorted(router.topics):
-                degree, known = len(router.mesh(topic)), len(router.subscribers(topic))
-                self._world.journal.record(name, "mesh", topic=topic, degree=degree, known=known)
+        if self._network is not None:
+            self._network.impair(partial(_trouble, on))
+        if self._gate is not None:
+            self._gate.cut(partial(_is_cut, on))
 
     # Actors. --------------------------------------------------------------------------------------------------
 
-    def _stop(self, number: int, name: str, *, lose_disk: bool) -> None:
+    def _stop(self, number: int, name: str, *, lose_disk: bool = False, tear_disk: bool = False) -> None:
+        if name not in self._swarm.states:
+            return  # another process runs it, and does the same
         self._down_by[name] = number
-        self._swarm.stop(name, lose_disk=lose_disk)
+        self._swarm.stop(name, lose_disk=lose_disk, tear_disk=tear_disk)
 
     def _start(self, number: int, name: str) -> None:
         """Start who is down by that fault: another one may have struck since."""
@@ -207,7 +218,8 @@ class Faults:
     def _skew(self, number: int, fault: Skew, names: Sequence[str], skew_ms: int, phase: str) -> None:
         self._record(number, fault, phase, actors=names, skew_ms=skew_ms)
         for name in names:
-            self._swarm.set_clock(name, skew_ms)
+            if name in self._swarm.states:
+                self._swarm.set_clock(name, skew_ms)
 
     def _plan_leaving(self, churning: _Churning) -> None:
         rate = churning.fault.leaves_per_minute / 60
@@ -225,6 +237,10 @@ class Faults:
     def _return(self, churning: _Churning) -> None:
         self._start(churning.number, churning.name)
         self._plan_leaving(churning)
+
+
+def _is_cut(on: Sequence[_LinkFault], source: PeerId, target: PeerId) -> bool:
+    return any(isinstance(link.fault, Partition) and link.strikes(source, target) for link in on)
 
 
 def _trouble(on: Sequence[_LinkFault], source: PeerId, target: PeerId) -> Impairment:

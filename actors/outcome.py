@@ -15,7 +15,7 @@ DECIDED = ("confirmed", "rejected", "expired")
 
 def replicas_agree(nodes: Sequence[FullNode], tally: Tally) -> bool:
     """Whether all replicas have the same final chain as far as the slowest is, and the state their headers say."""
-    if tally.disagreements:
+    if tally.disagree:
         return False
     lowest = min((node.core.final.height for node in nodes), default=0)
     ids = {block_id(header) for node in nodes if (header := node.core.header(lowest)) is not None}

@@ -20,6 +20,7 @@ import trio
 
 from actors.clock import Stopwatch, wall_clock_ms
 from actors.data_directory import DataDirectory
+from actors.fault_config import MEMORY_FAULTS, kind_of
 from actors.population import Member, build_city, build_members
 from actors.process_messages import (
     TO_PARENT,
@@ -83,9 +84,13 @@ def run_processes(plan: RunPlan, processes: Processes) -> dict[str, Any]:
 
     Makes its own event loop. Raises ScenarioError, StoreError or ProcessError, perhaps in an ExceptionGroup.
     """
-    if plan.scenario.faults:
-        msg = "faults: they act within one process; leave out --processes, or the faults"
-        raise ScenarioError(msg)
+    wrong = [
+        f"faults[{number}].kind: a {kind_of(fault)} cannot strike links between processes: leave out it or --processes"
+        for number, fault in enumerate(plan.scenario.faults)
+        if isinstance(fault, MEMORY_FAULTS)
+    ]
+    if wrong:
+        raise ScenarioError("; ".join(wrong))
     return trio.run(_run, plan, processes)
 
 

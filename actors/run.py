@@ -19,6 +19,7 @@ from actors.fault_config import LINK_FAULTS
 from actors.faults import Faults
 from actors.gossip_meter import GossipMeter
 from actors.journal import Journal
+from actors.looks import look_on
 from actors.messages import MAX_ADDRESSES, Known
 from actors.outcome import report
 from actors.population import Member, build_city, build_members, found, local_city
@@ -27,6 +28,7 @@ from actors.scenario import Scenario, ScenarioError
 from actors.sensing.city import City, Incident, generate, replay
 from actors.sensing.reports_file import ReportFile, read
 from actors.swarm import Swarm
+from actors.torn_write import tear
 from actors.transports import Transports
 from actors.virtual_time import run_virtual
 from actors.world import World
@@ -160,8 +162,9 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
         for known in memory.peers:
             with suppress(ValueError):  # the file was tampered with; it is only a convenience
                 world.addresses.heard(PeerId.parse(known.peer), [Address(address) for address in known.addresses])
-        # A link over TCP would pass by a fault of the links in memory.
-        closed = virtual or any(isinstance(fault, LINK_FAULTS) for fault in scenario.faults)
+        # Who joins over TCP would pass by a fault of the links in memory; between our own processes a gate heeds it.
+        struck = any(isinstance(fault, LINK_FAULTS) for fault in scenario.faults)
+        closed = virtual or (struck and share is None and scenario.network.kind == "memory")
         transports = Transports(
             world,
             () if closed else tuple(plan.doors),
@@ -179,9 +182,12 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
             incidents,
             known=[peer for peer in world.addresses.others() if peer.public_key not in world.names],
             lose_store=stores.lose,
+            tear_store=stores.tear if plan.data else None,
             acquaint=share.acquaint if share else None,
         )
-        faults = Faults(swarm, transports.memory)
+        faults = Faults(
+            swarm, everybody, transports.memory, transports.gate, tells_all=share is None or share.index == 0
+        )
 
         def sum_up() -> Any:
             rows_refused = len(plan.reports.refused) if plan.reports else 0
@@ -201,6 +207,7 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
                     await nursery.start(swarm.run)
                     if scenario.faults:
                         nursery.start_soon(faults.run)
+                    nursery.start_soon(look_on, swarm)
                     plan.on_start(swarm)
                     if data is not None:
                         nursery.start_soon(_remember, data, swarm, transports)
@@ -312,6 +319,11 @@ class _Stores:
             path = self._path(self._data, member)
             for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
                 file.unlink(missing_ok=True)
+
+    def tear(self, member: Member, store: Store, rng: Random) -> int:
+        """Close a store so that its last write is torn; by how many bytes."""
+        assert self._data is not None  # noqa: S101 - it is on disk
+        return tear(self._path(self._data, member), store.close, rng)
 
     @staticmethod
     def _path(data: Path, member: Member) -> Path:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from actors.fault_config import LINK_FAULTS, Fault, kind_of
+from actors.fault_config import MEMORY_FAULTS, Fault, kind_of
 from net.memory_conditions import INFINITY, LANE_BYTES, LinkConditions, Spread
 from net.peer import split_address
 
@@ -212,7 +212,7 @@ class NetworkConfig(_Section, frozen=True):
     handling_ms: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
     """Memory links only: time that each frame and request takes its receiver, who handles one after the other."""
     silence_s: Annotated[float, Meta(gt=0, le=1e6)] = 15.0
-    """Memory links only: after how long without hearing of it a peer behind a cut link is given up."""
+    """After how long without hearing of it a peer behind a cut link is given up."""
     degree: Positive = 6
     """Links that a ledger node opens to other ledger nodes."""
     direct: Annotated[tuple[Annotated[str, Meta(max_length=256)], ...], Meta(max_length=64)] = ()
@@ -372,7 +372,7 @@ def _check(scenario: Scenario) -> None:
         problems += [
             f"faults[{number}].kind: a {kind_of(fault)} needs network.kind memory"
             for number, fault in enumerate(scenario.faults)
-            if isinstance(fault, LINK_FAULTS)
+            if isinstance(fault, MEMORY_FAULTS)
         ]
     if problems:
         msg = "scenario: " + "; ".join(problems)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from random import Random
 from typing import Any, Literal
 
 import trio
@@ -39,6 +40,7 @@ State = Literal["starting", "running", "restarting", "stopped"]
 MakeTransport = Callable[[Member], Transport]
 OpenStore = Callable[[Member], Store]
 LoseStore = Callable[[Member], None]
+TearStore = Callable[[Member, Store, Random], int]
 DealIncidents = Callable[[int, int], Iterator[Incident]]
 
 
@@ -67,9 +69,12 @@ class Swarm:
         incidents: DealIncidents,
         known: Sequence[PeerId] = (),
         lose_store: LoseStore = lambda _: None,
+        tear_store: TearStore | None = None,
         acquaint: "Callable[[Swarm], Awaitable[None]] | None" = None,
     ) -> None:
-        """`lose_store` deletes what `open_store` would find: it was closed before."""
+        """`lose_store` deletes what `open_store` would find: it was closed before. `tear_store` closes a store so that
+        its last write is torn, and says by how many bytes; None where stores are in memory.
+        """
         self.world = world
         self.kind = kind
         self.members = tuple(members)
@@ -94,10 +99,13 @@ class Swarm:
         self._stores: dict[str, Store] = {}
         self._open_store = open_store
         self._lose_store = lose_store
+        self._tear_store = tear_store
         self._lives: dict[str, trio.CancelScope] = {}
         self._down: dict[str, trio.Event] = {}
         """Who was stopped, and what starts them again."""
         self._diskless: set[str] = set()
+        self._torn: set[str] = set()
+        self._tears: Counter[str] = Counter()
         self._clocks: dict[str, Clock] = {member.name: world.clock.another() for member in members}
         requesters = [member.name for member in members if member.role == "requester"]
         self._incidents = {name: incidents(place, len(requesters)) for place, name in enumerate(requesters)}
@@ -127,10 +135,17 @@ class Swarm:
         for node in self.full_nodes:
             node.witnesses.append(witness)
 
-    def stop(self, name: str, *, lose_disk: bool = False) -> None:
-        """Crash an actor: it stays down until `start`. With `lose_disk` it finds its store empty then."""
+    @property
+    def can_tear(self) -> bool:
+        """Whether stores are on disks, whose last write can be torn."""
+        return self._tear_store is not None
+
+    def stop(self, name: str, *, lose_disk: bool = False, tear_disk: bool = False) -> None:
+        """Crash an actor: it stays down until `start`. Then it finds its store empty, or its last write torn."""
         if lose_disk:
             self._diskless.add(name)
+        if tear_disk:
+            self._torn.add(name)
         if name not in self._down:
             self._down[name] = trio.Event()
             self.states[name] = "stopped"
@@ -150,7 +165,14 @@ class Swarm:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start ledger nodes one after the other, then everybody else at once; started() when all are up."""
-        self.world.journal.record("swarm", "start", actors=len(self.members), network=self.world.genesis.network)
+        genesis = self.world.genesis
+        self.world.journal.record(
+            "swarm",
+            "start",
+            actors=len(self.members),
+            network=genesis.network,
+            finality_depth=genesis.pow.finality_depth,
+        )
         try:
             async with trio.open_nursery() as nursery:
                 ledger = [member for member in self.members if member.role in LEDGER_ROLES]
@@ -220,12 +242,20 @@ class Swarm:
             await trio.sleep(pause)
 
     def _bury(self, member: Member) -> None:
-        """Lose the disk of who was to lose it, now that nobody writes there any more."""
-        if member.name in self._diskless:
-            self._diskless.discard(member.name)
-            if store := self._stores.pop(member.name, None):
-                store.close()
-                self._lose_store(member)
+        """Lose or tear the disk of whose it was to be, now that nobody writes there any more."""
+        name = member.name
+        lost, torn = name in self._diskless, name in self._torn
+        self._diskless.discard(name)
+        self._torn.discard(name)
+        if not (lost or torn) or (store := self._stores.pop(name, None)) is None:
+            return
+        if lost:
+            store.close()
+            self._lose_store(member)
+        elif self._tear_store is not None:
+            self._tears[name] += 1
+            rng = self.world.rng(name, f"tear/{self._tears[name]}")
+            self.world.journal.record(name, "torn", bytes=self._tear_store(member, store, rng))
 
     def _build(self, member: Member) -> Actor:
         """A fresh actor of a member, with the store of the one before."""

@@ -37,7 +37,8 @@ class Tally:
         self.rewards: Counter[str] = Counter()
         self.transactions: Counter[str] = Counter()
         """Final transactions: ``ok``, or the reason of the refusal."""
-        self.disagreements: list[str] = []
+        self._apart: set[str] = set()
+        """Replicas that had another final block than the first one to have that height."""
 
     def begin(self, node: FullNode) -> None:
         """Count from where this replica is, if it is the first, or if it jumped ahead of all that was counted."""
@@ -62,8 +63,9 @@ class Tally:
         id_ = block_id(header)
         known = self._ids.get(header.height)
         if known is not None and known != id_:
-            self.disagreements.append(f"{node.name} has another final block at height {header.height}")
-            self._world.fail(node.name, f"final block {header.height} is not that of the other replicas")
+            if node.name not in self._apart:  # its later blocks differ as well: once tells it all
+                self._world.fail(node.name, f"final block {header.height} is not that of the other replicas")
+            self._apart.add(node.name)
         if known is not None or header.height <= self.height:
             return
         if header.height != self.height + 1:
@@ -77,6 +79,11 @@ class Tally:
             self.transactions["ok" if receipt.ok else receipt.reason] += 1
             for event in receipt.events:
                 self._count(event.contract, event.name, event_fields(event))
+
+    @property
+    def disagree(self) -> bool:
+        """Whether two replicas had different final blocks at some height."""
+        return bool(self._apart)
 
     @property
     def final_ids(self) -> Mapping[int, BlockId]:

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+from actors.fault_config import Partition
 from actors.population import LEDGER_ROLES, Member
 from actors.scenario import ScenarioError
 from actors.sensing.mobility import Point
 from actors.world import World
 from net.composite import MEMORY, TCP, CompositeTransport, Part
+from net.gate import Gate, GatedTransport
 from net.libp2p_address import parse_address, with_port
 from net.memory import LinkConditions, MemoryNetwork
 from net.peer import Address, PeerId
@@ -48,6 +50,10 @@ class Transports:
         self._handling_s = config.handling_ms / 1000
         self._first_place = first_place
         self._between = between
+        self.gate: Gate | None = None
+        """Cuts the links over libp2p; None in runs without partitions, which need not pay for it."""
+        if any(isinstance(fault, Partition) for fault in world.scenario.faults):
+            self.gate = Gate(silence_s=config.silence_s, rng=world.rng("network", "gate"))
         self.memory: MemoryNetwork | None = None
         if config.kind == "memory":
             self.memory = MemoryNetwork(
@@ -60,15 +66,18 @@ class Transports:
     def make(self, member: Member) -> Transport:
         """A fresh transport."""
         if self.memory is None:
-            return self._libp2p(member)
+            return self._gated(self._libp2p(member))
         if member.place is not None:
             self._sites[member.identity.peer_id] = member.place
         attached = self.memory.attach(member.identity.peer_id, handling_s=self._handling_s)
         if self._doors and listens(member, everywhere=False, between=self._between):
-            return CompositeTransport([Part(attached, MEMORY), Part(self._libp2p(member), TCP)])
+            return CompositeTransport([Part(attached, MEMORY), Part(self._gated(self._libp2p(member)), TCP)])
         if self._between:
-            return CompositeTransport([Part(attached, MEMORY), Part(_dialler(member), TCP)])
+            return CompositeTransport([Part(attached, MEMORY), Part(self._gated(_dialler(member)), TCP)])
         return attached
+
+    def _gated(self, transport: Transport) -> Transport:
+        return transport if self.gate is None else GatedTransport(transport, self.gate)
 
     def ports(self) -> dict[str, tuple[int, ...]]:
         """The ports on which each actor listens now, one a door; actors whose doors share ports are left out."""

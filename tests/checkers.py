@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.checkers import conflicting_finality, messages_from_nowhere
+from actors.checkers import Bounds, conflicting_finality, messages_from_nowhere, mistrust
 
 Record = dict[str, Any]
 
@@ -27,6 +27,7 @@ def violations(report: Mapping[str, Any], journal: Sequence[Record]) -> list[str
         *what_went_wrong(report),
         *conflicting_finality(journal),
         *messages_from_nowhere(journal),
+        *mistrust(journal, Bounds()),
         *votes_out_of_order(journal),
         *blame(journal),
     ]

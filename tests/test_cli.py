@@ -272,7 +272,9 @@ def test_a_signal_ends_a_swarm_at_once_with_its_report(tmp_path, number):
     assert json.loads(report.read_text())["errors"] == []
 
 
-def test_faults_in_several_processes__rejected():
-    result = CliRunner().invoke(launch.main, ["swarm", "scenarios/partition.toml", "--processes", "2", "--no-web"])
+def test_what_strikes_memory_links_in_several_processes__rejected(tmp_path):
+    path = tmp_path / "slow.toml"
+    path.write_text('[[faults]]\nat_s = 1\nkind = "heal"\n[[faults]]\nat_s = 2\nkind = "clog"\nactors = ["miner"]\n')
+    result = CliRunner().invoke(launch.main, ["swarm", str(path), "--processes", "2", "--no-web"])
     assert result.exit_code == 2
-    assert "faults: they act within one process" in result.output
+    assert "faults[1].kind: a clog cannot strike links between processes" in result.output

@@ -323,7 +323,7 @@ def take(ctx: Context, report: ReportId) -> None:
     if found.status != CONFIRMED:
         ctx.refuse("not_confirmed", found.status)
     save_report(ctx, found, replace(found, status=TAKEN, facility=ctx.sender, taken_ms=ctx.time_ms))
-    before, waited_ms = responses_of(ctx, ctx.sender), ctx.time_ms - (found.decided_ms or ctx.time_ms)
+    before, waited_ms = responses_of(ctx, ctx.sender), _since(ctx, found.decided_ms)
     after = replace(before, taken=before.taken + 1, waited_ms=before.waited_ms + waited_ms)
     ctx.put(responses_key(ctx.sender), after)
     ctx.emit("taken", report=report, facility=ctx.sender)
@@ -341,7 +341,12 @@ def close(ctx: Context, report: ReportId, outcome: Name) -> None:
     if found.facility != ctx.sender:
         ctx.refuse("taken_by_other")
     save_report(ctx, found, replace(found, status=CLOSED, closed_ms=ctx.time_ms, outcome=outcome))
-    before, reviewed_ms = responses_of(ctx, ctx.sender), ctx.time_ms - (found.taken_ms or ctx.time_ms)
+    before, reviewed_ms = responses_of(ctx, ctx.sender), _since(ctx, found.taken_ms)
     after = replace(before, closed=before.closed + 1, reviewed_ms=before.reviewed_ms + reviewed_ms)
     ctx.put(responses_key(ctx.sender), after)
     ctx.emit("closed", report=report, facility=ctx.sender, outcome=outcome)
+
+
+def _since(ctx: Context, then_ms: int | None) -> int:
+    """Milliseconds since then; 0 if this block's time is before it, for block times may go back a little."""
+    return 0 if then_ms is None else max(0, ctx.time_ms - then_ms)

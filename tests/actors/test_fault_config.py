@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.fault_config import Crash, Partition, choose, choose_groups, kind_of, problems
+from actors.fault_config import Clog, Crash, Partition, choose, choose_groups, kind_of, problems
 from actors.run import RunPlan, run_plan
 from actors.scenario import ScenarioError, convert
 from tests.actors.simulated import small
@@ -61,9 +61,9 @@ def test_wrong_fault__reject_by_number_and_key(fault, told):
     assert all(part in str(refused.value) for part in told), refused.value
 
 
-def test_faults_of_links_need_memory_links():
-    tree = {"network": {"kind": "libp2p"}, "faults": [{"kind": "heal", "at_s": 1}, {"at_s": 1, "kind": "partition", "groups": [["*"], ["rest"]]}]}  # fmt: skip
-    with pytest.raises(ScenarioError, match=r"faults\[1\].kind: a partition needs network.kind memory"):
+def test_clogs_and_holds_need_memory_links():
+    tree = {"network": {"kind": "libp2p"}, "faults": [{"at_s": 1, "kind": "partition", "groups": [["*"], ["rest"]]}, {"at_s": 1, "kind": "hold", "actors": ["*"]}]}  # fmt: skip
+    with pytest.raises(ScenarioError, match=r"faults\[1\].kind: a hold needs network.kind memory"):
         convert(tree)
     tree["faults"].pop()
     convert(tree)
@@ -97,6 +97,7 @@ def test_impossible_network__reject(network, told):
             {"kind": "partition", "groups": [["miner"], ["mec"], ["rest"]], "one_way": True},
             "one_way: needs exactly two",
         ),
+        ({"kind": "hold", "groups": [["miner"], ["mec"], ["rest"]], "one_way": True}, "one_way: needs exactly two"),
         ({"kind": "hold"}, "actors: give either actors or groups"),
         ({"kind": "clog", "actors": ["*"], "groups": [["*"], ["rest"]]}, "actors: give either actors or groups"),
     ],
@@ -151,4 +152,5 @@ def test_groups_do_not_overlap(groups, seed):
 
 def test_a_good_fault_has_no_problems():
     assert not [*problems(Partition(at_s=0, groups=(("miner:30%",), ("rest",)), one_way=True), ROLES)]
+    assert not [*problems(Clog(at_s=0, actors=("*",), one_way=True), ROLES)]
     assert not [*problems(Crash(at_s=0, actors=("30%", "mec-01", "*", "worker")), ROLES)]

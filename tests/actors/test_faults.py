@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.checkers import Bounds, check, conflicting_finality, messages_from_nowhere
+from actors.checkers import Bounds, check, conflicting_finality, messages_from_nowhere, mistrust
 from actors.run import RunPlan, run_plan
 from actors.scenario import load
 from tests.actors.simulated import play, simulate, small, until
@@ -48,36 +48,47 @@ def test_a_crashed_ledger_node_comes_back(name, lose_disk, tmp_path):
 
 
 def test_a_lost_disk_is_gone_from_the_file_system(tmp_path):
-    """With stores on disk, in real time: the file of who lost it is another one."""
-    data = tmp_path / "data"
-    scenario = small(
-        population__miner__hash_rate=200,
-        ledger__block_interval_ms=250,
-        faults=[fault(2, "crash", actors=["mec-01", "miner-01"], for_s=1, lose_disk=True), fault(2, "restart", actors=["miner-02"])],
-        ledger__finality_depth=30,
-    )  # fmt: skip
-    seen: list[dict[str, int]] = []
-
-    def look(swarm) -> None:
-        seen.append({path.name: path.stat().st_ino for path in sorted(data.glob("*.sqlite"))})
-
-    path = tmp_path / "journal.jsonl"
-    run_plan(RunPlan(scenario, "swarm", seconds=5.0, data=data, journal=path, on_progress=look, progress_s=0.5))
-    first, last = seen[1], seen[-1]
-    assert {*first} == {*last} and len(first) == 4
-    downs = {r["a"]: r["disk_lost"] for r in of_kind(read_journal(path), "down")}
+    """With stores on disk: who lost its file gets the first block once more, into another one."""
+    data, path = tmp_path / "data", tmp_path / "journal.jsonl"
+    lost = fault(10, "crash", actors=["mec-01", "miner-01"], for_s=1, lose_disk=True)
+    scenario = small(faults=[lost, fault(10, "restart", actors=["miner-02"])], ledger__finality_depth=30)
+    seen: list[set[str]] = []
+    plan = RunPlan(
+        scenario,
+        "simulate",
+        seconds=20.0,
+        data=data,
+        journal=path,
+        on_progress=lambda _: seen.append({file.name for file in data.glob("*.sqlite")}),
+    )
+    run_plan(plan)
+    assert len(seen[1]) == 4 and seen[-1] == seen[1]
+    journal = read_journal(path)
+    downs = {r["a"]: r["disk_lost"] for r in of_kind(journal, "down")}
     assert downs == {"mec-01": True, "miner-01": True, "miner-02": False}
-    again = {r["a"] for r in of_kind(read_journal(path), "block") if r["height"] == 1 and r["t"] > 3_000}
-    assert again == {"mec-01", "miner-01"}
+    first_blocks = [r for r in of_kind(journal, "block") if r["height"] == 1]
+    assert len({r["a"] for r in first_blocks if r["t"] < 10_000}) == 4
+    assert {r["a"] for r in first_blocks if r["t"] > 10_000} == {"mec-01", "miner-01"}
 
 
 @pytest.mark.parametrize("kind, doors", [("partition", 1), ("heal", 2)])
 def test_no_door_past_a_fault_of_links(kind, doors):
     """In real time MEC nodes listen on TCP as well, unless a cut between two of them would then cut nothing."""
     keys = {"groups": [["*"], ["rest"]]} if kind == "partition" else {}
-    swarms = []
-    run_plan(RunPlan(small(faults=[fault(50, kind, **keys)]), "swarm", seconds=2.0, on_start=swarms.append))
-    assert len(swarms[0].actors["mec-01"].node.overlay.addresses) == doors
+    seen = []
+
+    def look(swarm) -> None:
+        seen.append(len(swarm.actors["mec-01"].node.overlay.addresses))
+        raise _Seen
+
+    with pytest.raises(ExceptionGroup) as ended:
+        run_plan(RunPlan(small(faults=[fault(50, kind, **keys)]), "swarm", seconds=60.0, on_start=look))
+    assert ended.group_contains(_Seen)
+    assert seen == [doors]
+
+
+class _Seen(Exception):
+    """Enough of that run."""
 
 
 def test_who_is_down_stays_down_until_restarted(tmp_path):
@@ -113,6 +124,7 @@ def test_reports_are_confirmed_under_churn(seed, tmp_path):
     assert what_went_wrong(run.report) == []
     assert messages_from_nowhere(run.journal) == []
     assert conflicting_finality(run.journal) == []
+    assert mistrust(run.journal, BOUNDS) == []
     assert run.report["reports"]["confirmed"] >= 3
     again = simulate(scenario, tmp_path, seconds=120)
     assert again.raw == run.raw
@@ -200,6 +212,23 @@ def test_slow_or_held_workers_do_not_stop_the_others(kind, tmp_path):
     assert during and not [r for r in during if r["a"] in struck]
     assert [r for r in of_kind(run.journal, "voted") if r["a"] in struck and r["t"] > 45_000]
     assert run.report["reports"]["confirmed"] >= 3
+
+
+@pytest.mark.parametrize("kind", ["clog", "hold"])
+@pytest.mark.parametrize("groups", [False, True], ids=["of actors", "between groups"])
+def test_one_way_the_struck_still_hear(kind, groups, tmp_path):
+    """Nobody hears a miner, which hears everybody: it does not notice, and its blocks come when the fault is over."""
+    whom = {"groups": [["miner-02"], ["rest"]]} if groups else {"actors": ["miner-02"]}
+    fault_ = fault(20, kind, one_way=True, for_s=10, **whom, **({"bytes_per_s": 5} if kind == "clog" else {}))
+    run = simulate(small(faults=[fault_], **DEEP), tmp_path)
+    assert what_went_wrong(run.report) == []
+    assert check(run.journal, BOUNDS) == []
+    source = {r["id"]: r["a"] for r in of_kind(run.journal, "published")}
+    during = [r for r in of_kind(run.journal, "delivered") if 20_100 < r["t"] < 30_000]
+    assert not [r for r in during if source[r["id"]] == "miner-02"]
+    assert len([r for r in during if r["a"] == "miner-02"]) >= 5
+    assert [r for r in of_kind(run.journal, "published") if r["a"] == "miner-02" and 21_000 < r["t"] < 29_000]
+    assert [r for r in of_kind(run.journal, "delivered") if source[r["id"]] == "miner-02" and r["t"] > 30_000]
 
 
 def test_heal_and_release_end_what_is_theirs(tmp_path):

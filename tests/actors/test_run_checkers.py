@@ -8,6 +8,8 @@ from actors.checkers import (
     invalid_messages,
     mesh_degrees,
     messages_from_nowhere,
+    mistrust,
+    outlasted_finality,
     stragglers,
     undelivered,
 )
@@ -135,13 +137,74 @@ def test_invalid_messages():
     assert invalid_messages([published(1), delivered(2)]) == []
 
 
+def look(t, actor="a", meshes=None, **below):
+    return record(t, actor, "look", meshes=meshes or {}, below=below)
+
+
 @pytest.mark.parametrize(
     "degree, known, good", [(6, 20, True), (3, 20, False), (3, 3, True), (13, 20, False), (0, 0, True), (0, 1, False)]
 )
 def test_mesh_degrees(degree, known, good):
-    records = [record(1, "a", "mesh", topic="tx", degree=degree, known=known)]
-    assert (mesh_degrees(records, BOUNDS) == []) is good
-    assert mesh_degrees(records, BOUNDS, dishonest={"a"}) == []
+    cut = [fault(100_000, "begin", ["a"], ["b"]), fault(200_000, "end")]
+    seen = look(210_000, meshes={"tx": [degree, known]})
+    assert (mesh_degrees([*cut, seen], BOUNDS) == []) is good
+    assert mesh_degrees([*cut, seen], BOUNDS, dishonest={"a"}) == []
+    assert mesh_degrees([seen], BOUNDS) == []  # without a fault, no promise
+
+
+@pytest.mark.parametrize(
+    "at, between, counts",
+    [
+        (99_000, [], False),
+        (150_000, [], False),
+        (209_000, [], False),
+        (210_000, [], True),
+        (400_000, [], True),
+        (211_000, [record(205_000, "c", "down")], False),
+        (216_000, [record(205_000, "c", "down")], True),
+        (211_000, [record(205_000, "c", "subscribed", topic="tx")], False),
+        (211_000, [record(205_000, "c", "subscribed", topic="blocks")], True),
+        (216_000, [record(205_000, "c", "unsubscribed", topic="tx")], True),
+        (211_000, [fault(205_000, "begin", ["a"], number=1, kind="hold")], False),
+        (400_000, [fault(205_000, "begin", ["a"], number=1, kind="hold")], False),
+    ],
+)
+def test_when_meshes_are_to_be_whole(at, between, counts):
+    records = [fault(100_000, "begin", ["a"], ["b"]), fault(200_000, "end"), *between, look(at, meshes={"tx": [0, 9]})]
+    assert bool(mesh_degrees(journal(*records), BOUNDS)) is counts
+
+
+def test_mistrust():
+    records = [
+        look(10, "a", b=-499.9),
+        look(20, "a", b=-500.0, c=-1.0),
+        look(30, "a", b=-501.0),
+        look(40, "a", b=-500.5),
+    ]
+    assert mistrust(records, BOUNDS) == ["a scores b -501 at 30 ms"]
+    assert mistrust(records, BOUNDS, dishonest={"a"}) == mistrust(records, BOUNDS, dishonest={"b"}) == []
+    assert mistrust(records, Bounds(score=0.0)) == ["a scores b -501 at 30 ms", "a scores c -1 at 20 ms"]
+    assert mistrust([record(1, "a", "look", meshes={})], BOUNDS) == []  # nobody is scored
+
+
+@pytest.mark.parametrize(
+    "finals, told",
+    [
+        ([("a", "x", 150), ("b", "y", 151)], "height 7: the partition of 100 s outlasted finality of 4 blocks"),
+        ([("b", "y", 250), ("a", "x", 251)], "height 7: the partition of 100 s outlasted"),  # it comes out later
+        ([("a", "x", 150), ("b", "x", 151)], None),
+        ([("a", "x", 150), ("c", "y", 151)], None),  # of one group: a worse evil, and another checker's
+        ([("a", "x", 50), ("b", "y", 51)], None),
+    ],
+)
+def test_outlasted_finality(finals, told):
+    cut = [fault(100_000, "begin", ["a", "c"], ["b"]), fault(200_000, "end")]
+    blocks = [record(t * 1000, who, "final", height=7, id=id_) for who, id_, t in finals]
+    start = record(0, "swarm", "start", actors=3, network="n", finality_depth=4)
+    wrong = outlasted_finality(journal(start, *cut, *blocks))
+    assert [told in line for line in wrong] == [True] * (told is not None)
+    assert outlasted_finality(journal(start, *cut, *blocks), dishonest={"a", "b"}) == []
+    assert len(outlasted_finality(journal(start, cut[0], *blocks))) == len(wrong)  # still on at the end
 
 
 def test_stragglers():

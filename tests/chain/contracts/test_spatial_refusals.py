@@ -324,3 +324,10 @@ def test_take_and_close__reject(town, report):
     assert town.query("responses", account(FACILITY)) == Responses(1, waited, 1, reviewed)
     assert town.query("responses", account(OUTSIDER)) == Responses(0, 0, 0, 0)
     assert town.refusal(FACILITY, "close", report, "repaired") == "not_taken"
+
+
+def test_a_block_whose_time_goes_back_makes_no_response_time_negative(town, report):
+    town.decide(report, WORKERS, 2)
+    town.call(FACILITY, "take", report, after_ms=-500)
+    town.call(FACILITY, "close", report, "repaired", after_ms=-1)
+    assert town.query("responses", account(FACILITY)) == Responses(1, 0, 1, 0)
