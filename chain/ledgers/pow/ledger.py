@@ -223,6 +223,7 @@ class PowLedger:
             height=head.height + 1,
             index=0,
             time_ms=max(now_ms, head.median_time_past(self._replica.rules) + 1),
+            gas_limit=self._replica.rules.max_transaction_gas,
             final_ids=lambda height: self._replica.final_id(head, height),
         )
 
