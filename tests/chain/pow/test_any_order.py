@@ -114,10 +114,12 @@ class AnyOrder(RuleBasedStateMachine):
     def a_payment_waits(self, number, sender, ahead):
         ledger = self.ledgers[number]
         nonce = ledger.next_nonce(self.sender(sender)) + ahead
+        reason = ""
         try:
             ledger.receive_transaction(transfer(self.network, sender, nonce), self.clock(number))
         except Refused as refusal:
-            assert refusal.reason in ("nonce_taken", "already_pending")
+            reason = refusal.reason
+        assert reason in ("", "nonce_taken", "already_pending")
 
     def sender(self, number):
         return transfer(self.network, number, 0).sender
@@ -161,6 +163,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert all(state == states[0] for state in states)
         for height in range(ledgers[0].head.height + 1):
             assert len({(ledger.header(height), ledger.receipts(height)) for ledger in ledgers}) == 1
+        self.nothing_waits_that_is_in_the_chain()
         minted = ledgers[0].head.height * self.network.genesis.pow.block_reward
         assert supply(ledgers[0].state) == supply(self.network.state) + minted
 
