@@ -37,7 +37,7 @@ class Forge:
         """A payment that may come next after `parent`."""
         return transfer(self.network, sender, nonce_of(self.state(parent), account(sender)), to, amount)
 
-    def mine(self, parent, *transactions, after_ms=10_000, producer=50, **changes):
+    def mine(self, parent, /, *transactions, after_ms=10_000, producer=50, **changes):
         """Make a block; return its id. It holds all of `transactions`; `changes` are made to its header."""
         node = self.node(parent)
         rules = self.replica.rules

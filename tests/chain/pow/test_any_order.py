@@ -191,5 +191,5 @@ class AnyOrder(RuleBasedStateMachine):
             assert not any(ledger.receipt(transaction_id(waiting)) for waiting in ledger.pending())
 
 
-AnyOrder.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 TestAnyOrder = AnyOrder.TestCase
