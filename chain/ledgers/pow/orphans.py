@@ -80,4 +80,5 @@ class Orphans:
 
     def _oldest_of_the_greediest(self) -> BlockId:
         """By blocks; among equals, of whoever has had something here for longest."""
-        return next(iter(max(self._of_peer.values(), key=len)))
+        greediest = max(self._of_peer.values(), key=len)
+        return next(iter(greediest))
