@@ -10,7 +10,8 @@ from chain.errors import Refused
 TRANSACTION = 1_000
 """Signature, nonce, receipt."""
 READ = 20
-SCAN_STEP = 20
+SCAN_STEP = 400
+"""With what contracts do to what they find: mostly a distance on the sphere."""
 WRITE = 300
 """An entry's old and new share of the state's digest."""
 EVENT = 50

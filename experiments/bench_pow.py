@@ -33,8 +33,9 @@ PEERS = 3
 """Whom a joiner asks."""
 STEP_MS = 1_000
 START_MS = 1_700_000_000_000
-SIDE_M = 8
-"""Reports are so many duplicate radii apart."""
+APART_E7 = 6_000_000
+"""Of reports, in latitude and in longitude: no cell holds two. Where they are dense, each is compared with those near it."""
+ROW = 145
 
 Progress = Callable[[str], None]
 
@@ -165,7 +166,7 @@ def _network(finality_depth: int) -> Network:
         block_reward=1_000_000,
         max_block_transactions=500,
         max_block_bytes=262_144,
-        max_transaction_gas=500_000,
+        max_transaction_gas=2_000_000,
         max_block_gas=5_000_000,
     )
     held = sorted((Balance(_account(n), 10**12) for n in range(1, PEOPLE + 1)), key=lambda balance: balance.account)
@@ -191,16 +192,15 @@ class _Maker:
         ]
 
     def reports(self, count: int, first: int) -> list[Transaction]:
-        """Of fires far enough from each other, ten rows of them."""
-        step_e7 = SIDE_M * 100 * 90
+        """Of fires far from each other."""
         return [
             self._signed(
                 1 + n % PEOPLE,
                 "spatial",
                 "submit",
                 "fire",
-                step_e7 * (1 + n % 100),
-                step_e7 * (1 + n // 100),
+                APART_E7 * (1 + n % ROW),
+                APART_E7 * (1 + n // ROW),
                 self.now_ms,
             )
             for n in range(first, first + count)
