@@ -17,7 +17,7 @@ from tests.checkers import of_kind, votes_out_of_order, what_went_wrong
 
 SEEDS = range(1, 3)
 SLOW_SEEDS = range(3, 31)
-SECONDS = 100.0
+SECONDS = 120.0
 BOUNDS = Bounds(settle_ms=40_000)
 
 
