@@ -283,10 +283,7 @@ def bench(name: str, quick: bool, report_path: Path | None, as_json: bool) -> No
     of 2 KiB a second over links of 25 ms. Latencies, losses and copies per delivery. A virtual minute takes the better
     part of an hour; --quick is 5 virtual seconds and some four minutes.
 
-    actors: start-up, memory and idle CPU of 500 actors in one process. Two minutes.
-
-    pow: signed calls validated and applied, blocks, sync of 10,000 and reorganisation of 50, beside py-evm where it is
-    installed. Half a minute.
+    actors: start-up, memory and idle CPU of 500 actors in one process. Two minutes. pow: the ledger, beside py-evm.
     """
     from experiments.benches import measure
 
