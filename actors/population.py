@@ -129,6 +129,8 @@ def found(scenario: Scenario, city: City, members: Sequence[Member], time_ms: in
             block_reward=ledger.block_reward,
             max_block_transactions=ledger.max_block_transactions,
             max_block_bytes=ledger.max_block_bytes,
+            max_transaction_gas=ledger.max_transaction_gas,
+            max_block_gas=ledger.max_block_gas,
         ),
         spatial=SpatialRules(
             types=tuple(sorted(spatial.types)),

@@ -128,6 +128,10 @@ class LedgerConfig(_Section, frozen=True):
     """Micro-credits to the miner of a block."""
     max_block_transactions: Annotated[int, Meta(ge=1, le=1_000)] = 500
     max_block_bytes: Annotated[int, Meta(ge=32_768, le=524_288)] = 262_144
+    max_transaction_gas: Annotated[int, Meta(ge=34_768)] = 2_000_000
+    """What one call may cost, in units of about 0.04 µs (`chain.gas`); what needs more is refused."""
+    max_block_gas: Annotated[int, Meta(ge=34_768)] = 5_000_000
+    """What the calls of a block may cost together: about 0.2 s."""
     durability: Literal["kill", "power"] = "kill"
     """What a committed block survives."""
     keep_blocks: NotNegative = 0

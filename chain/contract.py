@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, TypeVar, get_type_hints
 
 from chain.codec import decode, decode_own, encode
 from chain.errors import MalformedError, Refused
+from chain.gas import BYTE, EVENT, READ, SCAN_STEP, WRITE, Meter
 from chain.state import Version, WorldState
 from chain.values import MAX_ARGS_BYTES, MAX_DETAIL, MAX_INT, Account, BlockId, Event, TxId
 
@@ -82,8 +83,10 @@ class Context:
         tx: TxId,
         time_ms: int,
         block_id_at: BlockIdAt,
+        gas: Meter | None = None,
         read_only: bool = False,
     ) -> None:
+        """Without `gas`, nothing is limited: for queries, and for what the ledger does by itself."""
         self.sender = sender
         self.tx = tx
         self.time_ms = time_ms
@@ -98,6 +101,7 @@ class Context:
         self._contract = contract
         self._prefix = state_key(contract, b"")
         self._block_id_at = block_id_at
+        self._charge = (gas or Meter(MAX_INT)).charge
         self._read_only = read_only
 
     def get(self, key: Key, type_: type[T]) -> T | None:
@@ -126,6 +130,7 @@ class Context:
         cut = len(self._prefix)
         at = 0
         for key, entry in self._state.scan(whole, start=first):
+            self._charge(SCAN_STEP + len(entry.value) * BYTE)
             trace.found.append((key, entry.version))
             while at < len(own) and own[at][0] < key:
                 if (value := own[at][1]) is not None:
@@ -140,6 +145,7 @@ class Context:
 
     def version(self, key: Key) -> Version | None:
         """Which transaction last wrote `key` before this one; None when it is not there. Counts as a read."""
+        self._charge(READ)
         whole = self._prefix + key
         version = self._state.version(whole)
         self.reads.setdefault(whole, version)
@@ -150,6 +156,7 @@ class Context:
 
         Raises Refused (``draw_not_ready``) while it is not final.
         """
+        self._charge(READ)
         found = self._block_id_at(height)
         if found is None:
             raise Refused("draw_not_ready", f"block {height} is not final yet")
@@ -180,24 +187,29 @@ class Context:
         raise Refused(reason, detail)
 
     def _read(self, whole: bytes) -> bytes | None:
+        self._charge(READ)
         if whole in self.writes:
             return self.writes[whole]
         entry = self._state.entry(whole)
         if entry is None:
             self.reads.setdefault(whole, None)
             return None
+        self._charge(len(entry.value) * BYTE)
         self.reads.setdefault(whole, entry.version)
         return entry.value
 
     def _write(self, whole: bytes, value: bytes | None) -> None:
         if self._read_only:
             raise RuntimeError(f"a query of {self._contract} writes")
+        self._charge(WRITE + (len(whole) + len(value or b"")) * BYTE)
         self.writes[whole] = value
 
     def _emit(self, contract: str, name: str, fields: Mapping[str, object]) -> None:
         if self._read_only:
             raise RuntimeError(f"a query of {self._contract} emits {name}")
-        self.events.append(Event(contract, name, encode(tuple(sorted(fields.items())))))
+        data = encode(tuple(sorted(fields.items())))
+        self._charge(EVENT + len(data) * BYTE)
+        self.events.append(Event(contract, name, data))
 
 
 def event_fields(event: Event) -> dict[str, Any]:

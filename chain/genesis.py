@@ -7,6 +7,7 @@ names as its `chain`, differs whenever any rule does.
 from dataclasses import dataclass
 from hashlib import sha256
 
+from chain import gas
 from chain.codec import block_id, encode
 from chain.contract import Registry, state_key
 from chain.contracts import accounts, spatial
@@ -15,6 +16,7 @@ from chain.errors import GenesisError
 from chain.merkle import EMPTY_ROOT
 from chain.state import Version, WorldState
 from chain.values import (
+    MAX_ARGS_BYTES,
     MAX_BLOCK_BYTES,
     MAX_BLOCK_TRANSACTIONS,
     MAX_INT,
@@ -29,6 +31,8 @@ from chain.values import (
 
 NO_BLOCK = BlockId(bytes(32))
 NOBODY = Account(bytes(32))
+MIN_TRANSACTION_GAS = 2 * (gas.TRANSACTION + MAX_ARGS_BYTES * gas.BYTE)
+"""What comes in must at least be affordable, and leave something for what is done with it."""
 
 
 class PowRules(Value, frozen=True):
@@ -52,6 +56,10 @@ class PowRules(Value, frozen=True):
     """Micro-credits."""
     max_block_transactions: Natural
     max_block_bytes: Natural
+    max_transaction_gas: Natural
+    """What one transaction may cost (`chain.gas`); at least its largest arguments and some work on them."""
+    max_block_gas: Natural
+    """What the transactions of a block may cost together."""
 
 
 class Balance(Value, frozen=True):
@@ -90,6 +98,8 @@ def check_genesis(genesis: Genesis) -> None:
             rules.max_block_transactions,
         ),
         ("pow.max_block_bytes", 32_768 <= rules.max_block_bytes <= MAX_BLOCK_BYTES, rules.max_block_bytes),
+        ("pow.max_transaction_gas", rules.max_transaction_gas >= MIN_TRANSACTION_GAS, rules.max_transaction_gas),
+        ("pow.max_block_gas", rules.max_block_gas >= rules.max_transaction_gas, rules.max_block_gas),
         ("balances", holders == sorted(set(holders)), len(holders)),
         ("balances", sum(balance.amount for balance in genesis.balances) <= MAX_INT, "their sum"),
     )

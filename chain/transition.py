@@ -13,6 +13,7 @@ from chain.codec import encode, header_prefix, transaction_id
 from chain.contract import BlockIdAt, Context, Registry, bounded_detail, nonce_key
 from chain.contracts.accounts import nonce_of
 from chain.errors import InvalidBlockError, Refused
+from chain.gas import BYTE, TRANSACTION, Meter
 from chain.genesis import Network
 from chain.keys import check_transaction
 from chain.merkle import receipts_root, transactions_root
@@ -39,21 +40,31 @@ def execute(
     height: int,
     index: int,
     time_ms: int,
+    gas_limit: int,
     final_ids: BlockIdAt,
 ) -> tuple[WorldState, Receipt]:
     """Run one transaction whose signature and nonce are right; both are the caller's to check."""
     version = Version(height, index)
     next_nonce = {nonce_key(transaction.sender): encode(transaction.nonce + 1)}
     tx = transaction_id(transaction)
+    meter = Meter(gas_limit)
     context = Context(
-        state, transaction.contract, sender=transaction.sender, tx=tx, time_ms=time_ms, block_id_at=final_ids
+        state,
+        transaction.contract,
+        sender=transaction.sender,
+        tx=tx,
+        time_ms=time_ms,
+        block_id_at=final_ids,
+        gas=meter,
     )
     try:
+        meter.charge(TRANSACTION + len(transaction.args) * BYTE)
         result = registry.run(context, transaction.contract, transaction.method, transaction.args)
     except Refused as refusal:
-        receipt = Receipt(tx, False, refusal.reason, bounded_detail(refusal), _NIL, ())
+        receipt = Receipt(tx, False, refusal.reason, bounded_detail(refusal), _NIL, meter.used, ())
         return state.apply(next_nonce, version), receipt
-    return state.apply(context.writes | next_nonce, version), Receipt(tx, True, "", "", result, tuple(context.events))
+    receipt = Receipt(tx, True, "", "", result, meter.used, tuple(context.events))
+    return state.apply(context.writes | next_nonce, version), receipt
 
 
 def reward(network: Network, state: WorldState, producer: Account, version: Version) -> WorldState:
@@ -157,6 +168,7 @@ def apply_block(network: Network, parent_state: WorldState, block: Block, *, fin
 
     state = parent_state
     receipts = []
+    gas_used = 0
     for index, transaction in enumerate(block.transactions):
         try:
             check_transaction(transaction, network.id)
@@ -172,8 +184,12 @@ def apply_block(network: Network, parent_state: WorldState, block: Block, *, fin
             height=header.height,
             index=index,
             time_ms=header.time_ms,
+            gas_limit=rules.max_transaction_gas,
             final_ids=final_ids,
         )
+        gas_used += receipt.gas
+        if gas_used > rules.max_block_gas:
+            raise InvalidBlockError(f"transaction {index}: more than {rules.max_block_gas} gas in the block")
         receipts.append(receipt)
     state = reward(network, state, header.producer, Version(header.height, len(block.transactions)))
 
@@ -208,6 +224,7 @@ def assemble(
     taken: list[Transaction] = []
     receipts: list[Receipt] = []
     room = rules.max_block_bytes - 512  # header and array heads
+    gas = rules.max_block_gas
     key = Beginnings.start(parent_id, parent_state.root, time_ms)
     for transaction in transactions:
         if len(taken) == rules.max_block_transactions:
@@ -216,8 +233,8 @@ def assemble(
         if size > room or transaction.nonce != nonce_of(state, transaction.sender):
             continue
         room -= size
-        key = Beginnings.next(key, transaction)
-        after = BEGINNINGS.get(key)
+        longer = Beginnings.next(key, transaction)
+        after = BEGINNINGS.get(longer)
         if after is None:
             after = execute(
                 network.registry,
@@ -226,9 +243,14 @@ def assemble(
                 height=height,
                 index=len(taken),
                 time_ms=time_ms,
+                gas_limit=rules.max_transaction_gas,
                 final_ids=final_ids,
             )
-            BEGINNINGS.keep(key, after)
+            BEGINNINGS.keep(longer, after)
+        gas -= after[1].gas
+        if gas < 0:
+            break  # it is first in the next block: looking for a smaller one would execute in vain, and be unfair
+        key = longer
         state, receipt = after
         taken.append(transaction)
         receipts.append(receipt)

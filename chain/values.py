@@ -109,4 +109,6 @@ class Receipt(Value, frozen=True):
     detail: Annotated[str, msgspec.Meta(max_length=MAX_DETAIL)]
     result: bytes
     """Canonical MessagePack of what the call returned (nil when refused)."""
+    gas: Natural
+    """What it cost (`chain.gas`), also when refused."""
     events: tuple[Event, ...]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-NAMES = ("gossip", "overlay-scale", "actors")
+NAMES = ("gossip", "overlay-scale", "actors", "pow")
 
 
 def measure(name: str, *, quick: bool, progress: Callable[[str], None]) -> tuple[dict[str, Any], str]:
@@ -19,6 +19,11 @@ def measure(name: str, *, quick: bool, progress: Callable[[str], None]) -> tuple
 
         report = bench_overlay.run(bench_overlay.QUICK if quick else bench_overlay.Size(), progress=progress)
         return report, bench_overlay.table(report)
+    if name == "pow":
+        from experiments import bench_pow
+
+        report = bench_pow.run(bench_pow.QUICK if quick else bench_pow.Size(), progress=progress)
+        return report, bench_pow.table(report)
     from experiments import bench_actors
 
     actors, idle_s = (100, 10.0) if quick else (500, 60.0)

@@ -77,6 +77,8 @@ def pow_rules(**changes: Any) -> PowRules:
         block_reward=5_000_000,
         max_block_transactions=200,
         max_block_bytes=256 * 1024,
+        max_transaction_gas=500_000,
+        max_block_gas=5_000_000,
     )
     return replace(rules, **changes)
 
@@ -131,6 +133,7 @@ receipts = st.builds(
     reason=st.text(max_size=20),
     detail=st.text(max_size=50),
     result=st.binary(max_size=50),
+    gas=naturals,
     events=st.lists(events, max_size=3).map(tuple),
 )
 points = st.tuples(st.integers(-900_000_000, 900_000_000), st.integers(-1_800_000_000, 1_800_000_000))

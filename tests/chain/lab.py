@@ -48,3 +48,14 @@ def writing_query(ctx: Context) -> None:
 
 def unmarked(ctx: Context) -> None:
     ctx.put(b"k", 1)
+
+
+@call
+def put_many(ctx: Context, count: Natural) -> None:
+    for number in range(count):
+        ctx.put(number.to_bytes(4, "big"), number)
+
+
+@call
+def count(ctx: Context, prefix: bytes) -> int:
+    return sum(1 for _ in ctx.scan(prefix, int))

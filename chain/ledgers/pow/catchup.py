@@ -8,7 +8,8 @@ one has one culprit. Bodies come from all peers side by side; a header's root sa
     idle ──a status with more work──▶ headers ──▶ snapshot ──▶ blocks ──▶ idle, and ask the source again
                                          └────────────────────────▲
 
-One request is in flight per peer. A peer that fails is left alone for a while, twice as long each time; after a few
+One request is in flight per peer. Bodies that hold up the others for a while are asked of somebody else as well, so the
+slowest peer does not set the pace. A peer that fails is left alone for a while, twice as long each time; after a few
 failures in a row of the source the download is given up, and another source is found. A provable lie is penalised, and
 the peer is not asked again until it comes up anew. Now and then some peer is asked where it is, and if it is no further
 than we are, for the transactions that wait there.
@@ -48,12 +49,14 @@ from chain.sync import (
 from chain.values import Block, BlockId, Transaction
 
 _MAX_PEERS = 256
-_MAX_DOWNLOAD = 1 << 20
-"""Headers of one download."""
+_MAX_DOWNLOAD = 1 << 18
+"""Headers of one download, about 1 kB each. They are real: none can be made without work and time (`difficulty`)."""
 _AHEAD = 8 * MAX_BLOCKS
 """Bodies asked for or held beyond the next one."""
 _TIMEOUT_MS = 30_000
 """After this an owner that never reported on an `Ask` is taken to have failed."""
+_STALL_MS = 2_000
+"""After this the bodies that are next are asked of another peer too."""
 _FAILURES = 3
 _BACKOFF_MS = 1_000
 _MAX_BACKOFF_MS = 60_000
@@ -188,6 +191,8 @@ class CatchUp:
         deadlines = [known.asked_ms + _TIMEOUT_MS for known in self._peers.values() if known.asked is not None]
         if self._download is not None:
             # Whoever may be asked again by now was considered when something last happened.
+            stalls = [self._peers[peer].asked_ms + _STALL_MS for peer in self._download.asked.values()]
+            deadlines += [stall for stall in stalls if stall > self._seen_ms]
             deadlines += [known.retry_ms for known in self._peers.values() if known.retry_ms > self._seen_ms]
         if self._next_poll_ms is not None:
             deadlines.append(self._next_poll_ms)
@@ -330,8 +335,10 @@ class CatchUp:
         download.chunks = []
 
     def _take_bodies(self, peer: bytes, known: _Peer, asked: GetBlocks, answer: Blocks) -> list[CatchUpEffect]:
-        self._release(peer)
         download = self._download
+        # What another peer is asked for by now is taken from either; what either gave already is not taken again.
+        awaited = set(download.asked) if download is not None else set()
+        self._release(peer)
         if download is None:
             return []
         if not answer.blocks:
@@ -345,7 +352,9 @@ class CatchUp:
             fits = transactions_root(block.transactions) == block.header.transactions_root
             if block_id(block.header) != wanted or not fits:
                 raise MalformedError("bad_blocks: not what was asked for")
-            download.bodies[BlockId(wanted)] = block
+            if wanted in awaited:
+                download.bodies[BlockId(wanted)] = block
+                download.asked.pop(BlockId(wanted), None)
         return []
 
     # --- questions ------------------------------------------------------------------------------------------------
@@ -407,6 +416,7 @@ class CatchUp:
             return [self._ask(source, GetStatus(), now_ms)] if self._idle(source, now_ms) else []
         window = nodes[download.taken : download.taken + _AHEAD]
         missing = [n.id for n in window if n.id not in download.bodies and n.id not in download.asked]
+        missing = self._stalled(download, window, now_ms) + missing
         # The source first: it has them all.
         for peer in sorted(self._peers, key=lambda peer: (peer != download.source, peer)):
             if not missing:
@@ -417,6 +427,13 @@ class CatchUp:
                 download.asked.update((found, peer) for found in batch)
                 effects.append(self._ask(peer, GetBlocks(tuple(batch)), now_ms))
         return effects
+
+    def _stalled(self, download: _Download, window: list[Node], now_ms: int) -> list[BlockId]:
+        """The next bodies, when the peer that was asked for them keeps all others waiting."""
+        whom = download.asked.get(window[0].id)
+        if whom is None or self._peers[whom].asked_ms + _STALL_MS > now_ms:
+            return []
+        return [node.id for node in window if download.asked.get(node.id) == whom]
 
     # --- peers ----------------------------------------------------------------------------------------------------
 

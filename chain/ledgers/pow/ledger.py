@@ -19,7 +19,7 @@ from chain.ledger import Broadcast, Committed, Dropped, Finalised, Jumped, Ledge
 from chain.ledgers.pow.catchup import CatchUp, Jump
 from chain.ledgers.pow.config import PowConfig, Statistics
 from chain.ledgers.pow.history import History
-from chain.ledgers.pow.mempool import Mempool
+from chain.ledgers.pow.mempool import Left, Mempool
 from chain.ledgers.pow.miner import Miner
 from chain.ledgers.pow.replica import Imported, Replica
 from chain.ledgers.pow.rules import HeaderStatus
@@ -180,31 +180,39 @@ class PowLedger:
         Raises Refused: already_pending, nonce_too_low, nonce_gap, nonce_taken, mempool_full, wrong_chain,
         bad_signature, or what its contract says.
         """
-        self._mempool.check(transaction, nonce_of(self.state, transaction.sender))
+        self._mempool.check(transaction, nonce_of(self.state, transaction.sender), now_ms)
         check_transaction(transaction, self.chain)
         receipt, state = self._rehearse(transaction, now_ms)
         if not receipt.ok:
             raise Refused(receipt.reason, receipt.detail)
-        self._mempool.add(transaction, nonce_of(self.state, transaction.sender), now_ms)
+        left = self._mempool.add(transaction, nonce_of(self.state, transaction.sender), now_ms)
         if len(self._rehearsed) >= _MAX_REHEARSED:
             self._rehearsed.clear()
         self._rehearsed[transaction.sender] = (transaction.nonce + 1, state)
-        return [Broadcast("tx", encode(transaction))]
+        return [Broadcast("tx", encode(transaction)), *self._dropped(left)]
 
     def receive_transaction(self, transaction: Transaction, now_ms: int) -> Sequence[LedgerEffect]:
         """Take a gossiped transaction without rehearsing it: whoever submitted it did, and a block tells for good.
 
         Raises Refused: wrong_chain, already_pending, nonce_too_low, nonce_gap, nonce_taken, mempool_full, bad_signature.
         """
-        self._mempool.check(transaction, nonce_of(self.state, transaction.sender))
+        self._mempool.check(transaction, nonce_of(self.state, transaction.sender), now_ms)
         check_transaction(transaction, self.chain)
-        self._mempool.add(transaction, nonce_of(self.state, transaction.sender), now_ms)
-        return []
+        return self._dropped(self._mempool.add(transaction, nonce_of(self.state, transaction.sender), now_ms))
+
+    def _dropped(self, left: list[Left]) -> list[LedgerEffect]:
+        for transaction, _ in left:
+            self._rehearsed.pop(transaction.sender, None)
+        return [Dropped(transaction, reason) for transaction, reason in left]
 
     def _rehearse(self, transaction: Transaction, now_ms: int) -> tuple[Receipt, WorldState]:
         sender = transaction.sender
         nonce, state = self._rehearsed.get(sender) or (nonce_of(self.state, sender), self.state)
+        if transaction.nonce < nonce:  # in place of one that waits
+            nonce, state = nonce_of(self.state, sender), self.state
         for waiting in self._mempool.pending(sender, nonce):
+            if nonce == transaction.nonce:
+                break
             state, _ = self._execute(state, waiting, now_ms)
             nonce += 1
         if transaction.nonce < nonce:
@@ -223,6 +231,7 @@ class PowLedger:
             height=head.height + 1,
             index=0,
             time_ms=max(now_ms, head.median_time_past(self._replica.rules) + 1),
+            gas_limit=self._replica.rules.max_transaction_gas,
             final_ids=lambda height: self._replica.final_id(head, height),
         )
 
@@ -328,8 +337,7 @@ class PowLedger:
                     effects.append(Dropped(transaction, if_used))
                 else:
                     waiting.append(transaction)
-        effects += [Dropped(transaction, "mempool_full") for transaction in self._mempool.put_back(waiting, now_ms)]
-        return effects
+        return effects + self._dropped(self._mempool.put_back(waiting, now_ms))
 
     # --- other nodes ----------------------------------------------------------------------------------------------
 

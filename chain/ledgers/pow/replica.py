@@ -7,9 +7,10 @@ header, so every node above the final one has a state and any branch can become 
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from chain.codec import block_id, encode
+from chain.codec import block_id
 from chain.errors import InvalidBlockError
 from chain.genesis import Network
+from chain.ledgers.pow.orphans import MAX_ORPHANS, Orphans
 from chain.ledgers.pow.rules import HeaderStatus, check_alone, check_child
 from chain.ledgers.pow.tree import Change, Node, Tree
 from chain.merkle import transactions_root
@@ -17,10 +18,8 @@ from chain.state import WorldState
 from chain.transition import Applied, apply_block
 from chain.values import Block, BlockId, Header
 
-_MAX_WAITING = 128
-"""Blocks kept that came before their parent or before their time."""
-_MAX_WAITING_BYTES = 8 * 1024 * 1024
-_WAITING_DISCOUNT = 16
+_ORPHAN_DISCOUNT = 16
+"""A block that waits must have cost at least a sixteenth of what the head did."""
 _MAX_LIVE = 4_096
 """Blocks above the final one on all branches. Each cost its maker a proof of work; beyond this, new ones are lost."""
 _MAX_BAD = 1_024
@@ -37,13 +36,6 @@ class Imported:
     """Peers whose waiting blocks turned out to break a rule, and which."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    block: Block
-    peer: bytes
-    size: int
-
-
 class Replica:
     """The tree with its states. Knows neither mempool nor peers' progress."""
 
@@ -53,8 +45,9 @@ class Replica:
         root = Node(network.block.header, network.id, None)
         root.block, root.receipts, root.state = network.block, (), network.state
         self.tree = Tree(root, self.rules.finality_depth)
-        self._waiting: OrderedDict[BlockId, _Waiting] = OrderedDict()
-        self._waiting_bytes = 0
+        self._orphans = Orphans()
+        self._forgotten = 0
+        """Height up to which nothing that waits is kept."""
         self._bad: OrderedDict[BlockId, str] = OrderedDict()
 
     def check_header(self, header: Header, now_ms: int) -> HeaderStatus:
@@ -83,9 +76,9 @@ class Replica:
         status = self.check_header(block.header, now_ms)
         if status is HeaderStatus.NEW:
             self._connect(block, imported)
-            self._connect_waiting(now_ms, imported)
-        elif status in (HeaderStatus.UNKNOWN_PARENT, HeaderStatus.TOO_EARLY):
-            self._wait(peer, block)
+            self._connect_children(block_id(block.header), now_ms, imported)
+        elif status in (HeaderStatus.UNKNOWN_PARENT, HeaderStatus.TOO_EARLY) and self._may_wait(block.header, now_ms):
+            self._orphans.keep(block_id(block.header), block, peer)
         return status
 
     def add_own(self, block: Block, applied: Applied, imported: Imported) -> None:
@@ -103,14 +96,16 @@ class Replica:
 
     def take_due(self, now_ms: int, imported: Imported) -> None:
         """Take in the blocks whose time has come."""
-        self._connect_waiting(now_ms, imported)
+        for orphan in self._orphans:
+            if self.tree.get(orphan.block.header.parent) is not None:
+                self._connect_children(BlockId(orphan.block.header.parent), now_ms, imported)
 
     def next_due_ms(self) -> int | None:
         """When the first block that was too early can be taken."""
         times = [
-            waiting.block.header.time_ms - self.rules.max_future_ms
-            for waiting in self._waiting.values()
-            if self.tree.get(waiting.block.header.parent) is not None
+            orphan.block.header.time_ms - self.rules.max_future_ms
+            for orphan in self._orphans
+            if self.tree.get(orphan.block.header.parent) is not None
         ]
         return min(times, default=None)
 
@@ -156,42 +151,38 @@ class Replica:
         node.block = block
         node.receipts = applied.receipts
         node.state = applied.state
+        self._orphans.remove(node.id)
         imported.nodes.append(node)
         change = self.tree.add(node)
         if change is not None:
             imported.changes.append(change)
 
-    def _wait(self, peer: bytes, block: Block) -> None:
-        found = block_id(block.header)
-        # A block that nobody can check yet must at least have cost something like a real one.
-        cheap = block.header.difficulty * _WAITING_DISCOUNT < self.tree.head.header.difficulty
-        if found in self._waiting or cheap:
-            return
-        waiting = _Waiting(block, peer, len(encode(block)))
-        self._waiting[found] = waiting
-        self._waiting_bytes += waiting.size
-        while len(self._waiting) > _MAX_WAITING or self._waiting_bytes > _MAX_WAITING_BYTES:
-            self._forget(next(iter(self._waiting)))
+    def _may_wait(self, header: Header, now_ms: int) -> bool:
+        """Whether a block that nobody can check yet is worth its room."""
+        head = self.tree.head.header
+        return (
+            header.difficulty * _ORPHAN_DISCOUNT >= head.difficulty
+            and header.height <= head.height + MAX_ORPHANS
+            and header.time_ms <= now_ms + 2 * self.rules.max_future_ms
+        )
 
-    def _forget(self, found: BlockId) -> _Waiting:
-        waiting = self._waiting.pop(found)
-        self._waiting_bytes -= waiting.size
-        return waiting
-
-    def _connect_waiting(self, now_ms: int, imported: Imported) -> None:
-        """Take in waiting blocks until none of them fits any more. Each pass takes at least one or is the last."""
-        progress = bool(self._waiting)
-        while progress:
-            progress = False
-            for found in list(self._waiting):
-                waiting = self._waiting[found]
+    def _connect_children(self, parent: BlockId, now_ms: int, imported: Imported) -> None:
+        """Take in what waited for a block, and what waited for that, as far as it fits."""
+        parents = [parent]
+        while parents:
+            for orphan in self._orphans.children(parents.pop()):
                 try:
-                    status = self.check_header(waiting.block.header, now_ms)
-                    if status in (HeaderStatus.UNKNOWN_PARENT, HeaderStatus.TOO_EARLY):
+                    status = self.check_header(orphan.block.header, now_ms)
+                    if status is HeaderStatus.TOO_EARLY:
                         continue
                     if status is HeaderStatus.NEW:
-                        self._connect(waiting.block, imported)
-                        progress = True
+                        self._connect(orphan.block, imported)
+                        parents.append(orphan.id)
                 except InvalidBlockError as error:
-                    imported.wrong.append((waiting.peer, str(error)))
-                self._forget(found)
+                    imported.wrong.append((orphan.peer, str(error)))
+                self._orphans.remove(orphan.id)
+        if self._forgotten < self.tree.final.height:
+            self._forgotten = self.tree.final.height
+            for orphan in self._orphans:
+                if orphan.block.header.height <= self._forgotten:
+                    self._orphans.remove(orphan.id)

@@ -70,14 +70,14 @@ def test_a_rejected_report_can_be_audited_too(town, observer):
 
 
 def test_combinations_that_had_served_are_passed_over(town, observer):
-    """Four workers make four groups of three; the fourth report needs later draws, and an old audit stays as it was."""
+    """Five workers make ten groups of three; ten reports need later draws, and an old audit stays as it was."""
     reports, groups = [], set()
-    for number in range(4):
+    for number in range(10):
         reports.append(town.submit(60, (352_271_000 + number * 100_000, -808_431_000)))
-        groups.add(tuple(sorted(town.decide(reports[-1], WORKERS[:4], 3))))
+        groups.add(tuple(sorted(town.decide(reports[-1], WORKERS[:5], 3))))
     found = [observer.audit(report) for report in reports]
-    assert len(groups) == 4
-    assert [each.verdict for each in found] == [HONEST] * 4
+    assert len(groups) == 10
+    assert [each.verdict for each in found] == [HONEST] * 10
     assert max(each.attempt for each in found) > 0
     assert {combination_id(each.group) for each in found} == {
         combination_id(sorted(account(who) for who in group)) for group in groups

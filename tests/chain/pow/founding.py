@@ -49,6 +49,8 @@ POW = PowRules(
     block_reward=1_000_000,
     max_block_transactions=200,
     max_block_bytes=256 * 1024,
+    max_transaction_gas=500_000,
+    max_block_gas=5_000_000,
 )
 
 

@@ -85,10 +85,31 @@ def test_entrance__refuses_by_name(entrance):
     assert refused(enter, good, GENESIS_MS) == "already_pending"
     assert refused(enter, transfer(network, 1, 0, amount=2), GENESIS_MS) == "nonce_taken"
     assert refused(enter, transfer(network, 1, 2), GENESIS_MS) == "nonce_gap"
-    enter(transfer(network, 1, 1), GENESIS_MS)
+    last = transfer(network, 1, 1)
+    enter(last, GENESIS_MS)
     enter(transfer(network, 2, 0), GENESIS_MS)
-    assert refused(enter, transfer(network, 3, 0), GENESIS_MS) == "mempool_full"
-    assert [transaction.nonce for transaction in ledger.pending()] == [0, 1, 0]
+    assert of(Dropped, enter(transfer(network, 3, 0), GENESIS_MS)) == [Dropped(last, "evicted")]
+    assert refused(enter, transfer(network, 4, 0), GENESIS_MS) == "mempool_full"
+    assert [transaction.nonce for transaction in ledger.pending()] == [0, 0, 0]
+
+
+def test_sender_replaces_what_waits():
+    """The one that replaces is rehearsed in its place, and whoever waits for the other is told."""
+    network = found()
+    ledger = PowLedger(network, producer=account(1))
+    stuck, after = transfer(network, 2, 0, amount=600_000_000), transfer(network, 2, 1, amount=300_000_000)
+    ledger.submit(stuck, GENESIS_MS)
+    ledger.submit(after, GENESIS_MS)
+    instead = transfer(network, 2, 0, amount=5)
+    assert refused(ledger.submit, instead, GENESIS_MS + 9_999) == "nonce_taken"
+    later = GENESIS_MS + 10_000
+    assert refused(ledger.submit, transfer(network, 2, 0, amount=10**12), later) == "insufficient_balance"
+    effects = ledger.submit(instead, later)
+    assert of(Dropped, effects) == [Dropped(stuck, "replaced")]
+    assert [effect.topic for effect in of(Broadcast, effects)] == ["tx"]
+    assert ledger.rehearse(transfer(network, 2, 2, amount=600_000_000), later).ok  # what it took is free again
+    mine_blocks(ledger, 1, later)
+    assert ledger.block(1).transactions == (instead, after)
 
 
 def test_used_nonce_is_refused():

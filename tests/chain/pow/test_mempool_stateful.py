@@ -8,16 +8,21 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from chain.codec import transaction_id
 from chain.errors import Refused
-from chain.ledgers.pow.mempool import Mempool, MempoolLimits
-from chain.values import Transaction
+from chain.ledgers.pow.mempool import SLOT_BYTES, Left, Mempool, MempoolLimits
+from chain.values import MAX_ARGS_BYTES, Transaction
 from tests.chain.pow.founding import account
 
-LIMITS = MempoolLimits(transactions=8, per_sender=4, ttl_ms=1_000)
-SENDERS = [account(number) for number in (1, 2, 3)]
+LIMITS = MempoolLimits(transactions=8, newcomers=5, per_sender=4, ttl_ms=1_000, replace_after_ms=300)
+SENDERS = [account(number) for number in (1, 2, 3, 4)]
+LARGE = bytes(SLOT_BYTES)
 
 
 def unsigned(sender, nonce, args=b"\x90"):
     return Transaction(bytes(32), sender, nonce, "accounts", "transfer", args, b"")
+
+
+def size(transactions):
+    return sum(2 if transaction.args == LARGE else 1 for transaction in transactions)
 
 
 class MempoolAgainstList(RuleBasedStateMachine):
@@ -27,33 +32,81 @@ class MempoolAgainstList(RuleBasedStateMachine):
         self.waiting = []  # (transaction, arrived_ms), in order
         self.ranks = {}  # by transaction id
         self.next = dict.fromkeys(SENDERS, 0)
+        self.new = dict.fromkeys(SENDERS, False)  # of those who have something in the pool
         self.now = 0
         self.blocks = []
 
-    def expected_refusal(self, transaction):
-        same = [t for t, _ in self.waiting if (t.sender, t.nonce) == (transaction.sender, transaction.nonce)]
-        if transaction in same:
+    def of(self, sender):
+        return [t for t, _ in self.waiting if t.sender == sender]
+
+    def refusal(self, transaction):
+        """Why it is refused whatever room there is."""
+        same = [(t, at) for t, at in self.waiting if (t.sender, t.nonce) == (transaction.sender, transaction.nonce)]
+        if transaction in [t for t, _ in same]:
             return "already_pending"
         if transaction.nonce < self.next[transaction.sender]:
             return "nonce_too_low"
         if transaction.nonce >= self.next[transaction.sender] + LIMITS.per_sender:
             return "nonce_gap"
-        if same:
+        if same and self.now < same[0][1] + LIMITS.replace_after_ms:
             return "nonce_taken"
-        return "mempool_full" if len(self.waiting) == LIMITS.transactions else None
+        return None
 
-    @rule(sender=st.sampled_from(SENDERS), ahead=st.integers(-1, 5), kind=st.sampled_from([b"\x90", b"\x91\x01"]))
+    def outcomes(self, transaction):
+        """What may come of it, searched anew: what leaves, or None when there is no room."""
+        sender = transaction.sender
+        is_new = self.new[sender] if self.of(sender) else self.next[sender] == 0
+        replaced = [t for t in self.of(sender) if t.nonce == transaction.nonce]
+        added = size([transaction]) - size(replaced)
+        total = size(t for t, _ in self.waiting)
+        of_new = size(t for t, _ in self.waiting if self.new[t.sender])
+        over, over_new = total + added - LIMITS.transactions, of_new + added - LIMITS.newcomers
+        over_new = over_new if is_new else 0
+        leaving = [Left(t, "replaced") for t in replaced]
+        if max(over, over_new) <= 0:
+            return [leaving]
+        crowd = [who for who in SENDERS if self.of(who) and (self.new[who] or over_new <= 0)]
+        most = max(size(self.of(who)) for who in crowd)
+        return [
+            self.evicted(who, max(over, over_new), size(self.of(sender)) + added, leaving)
+            for who in crowd
+            if size(self.of(who)) == most
+        ]
+
+    def evicted(self, who, needed, newcomer_holds, leaving):
+        mine = sorted(self.of(who), key=lambda t: t.nonce)
+        victims = []
+        while size(victims) < needed:
+            if not mine:
+                return None
+            victims.append(mine.pop())
+            if size(mine) < newcomer_holds:
+                return None
+        return leaving + [Left(t, "evicted") for t in victims]
+
+    @rule(
+        sender=st.sampled_from(SENDERS),
+        ahead=st.integers(-1, 5),
+        kind=st.sampled_from([b"\x90", b"\x91\x01", LARGE]),
+    )
     def add(self, sender, ahead, kind):
         transaction = unsigned(sender, max(0, self.next[sender] + ahead), kind)
-        reason = self.expected_refusal(transaction)
-        if reason is None:
-            self.pool.add(transaction, self.next[sender], self.now)
+        reason = self.refusal(transaction)
+        outcomes = [None] if reason else self.outcomes(transaction)
+        was_new = self.new[sender] if self.of(sender) else self.next[sender] == 0
+        try:
+            left = self.pool.add(transaction, self.next[sender], self.now)
+        except Refused as refusal:
+            found, left = refusal.reason, None
+        else:
+            found = None
+        assert left in outcomes
+        assert found == (None if left is not None else reason or "mempool_full")
+        if left is not None:
+            self.waiting = [(t, at) for t, at in self.waiting if t not in [gone for gone, _ in left]]
             self.waiting.append((transaction, self.now))
             self.ranks[transaction_id(transaction)] = self.now
-        else:
-            with pytest.raises(Refused) as refusal:
-                self.pool.add(transaction, self.next[sender], self.now)
-            assert refusal.value.reason == reason
+            self.new[sender] = was_new
 
     @rule(count=st.integers(1, 8), ago=st.sampled_from([0, 0, 1, 200]), slot=st.sampled_from([1, 500]))
     def block_of_what_is_offered(self, count, ago, slot):
@@ -72,6 +125,7 @@ class MempoolAgainstList(RuleBasedStateMachine):
             assert void == (same[0] if same and same[0] != transaction else None)
             self.waiting = [(t, at) for t, at in self.waiting if t not in same]
             self.next[transaction.sender] += 1
+            self.new[transaction.sender] = False
         self.blocks.append(block)
 
     @precondition(lambda self: self.blocks)
@@ -80,16 +134,22 @@ class MempoolAgainstList(RuleBasedStateMachine):
         block = self.blocks.pop()
         for transaction in block:
             self.next[transaction.sender] -= 1
-        lost = self.pool.put_back(block, self.now)
         nonces = {(t.sender, t.nonce) for t, _ in self.waiting}
-        returned = []
-        for transaction in block:
-            room = len(self.waiting) + len(returned) < LIMITS.transactions
-            if room and (transaction.sender, transaction.nonce) not in nonces:
-                returned.append((transaction, self.now))
-                self.ranks[transaction_id(transaction)] = 0
-        assert lost == [t for t in block if t not in [r for r, _ in returned]]
-        self.waiting = returned + self.waiting
+        taken = [t for t in block if (t.sender, t.nonce) in nonces]
+        returned = [t for t in block if t not in taken]
+        for transaction in returned:
+            self.ranks[transaction_id(transaction)] = 0
+            if not self.of(transaction.sender):
+                self.new[transaction.sender] = False
+        self.waiting = [(t, self.now) for t in returned] + self.waiting
+        left = self.pool.put_back(block, self.now)
+        assert [t for t, reason in left if reason == "nonce_taken"] == taken
+        for transaction, reason in left[len(taken) :]:
+            most = max(size(self.of(who)) for who in SENDERS)
+            mine = self.of(transaction.sender)
+            assert size(t for t, _ in self.waiting) > LIMITS.transactions and reason == "evicted"
+            assert size(mine) == most and transaction.nonce == max(t.nonce for t in mine)
+            self.waiting = [(t, at) for t, at in self.waiting if t != transaction]
 
     @rule(sender=st.sampled_from(SENDERS), nonces=st.integers(1, 3))
     def state_jumps(self, sender, nonces):
@@ -125,7 +185,8 @@ class MempoolAgainstList(RuleBasedStateMachine):
     @invariant()
     def same_content(self):
         assert self.pool.first(100) == tuple(t for t, _ in self.waiting)
-        assert len(self.pool) == len(self.waiting) <= LIMITS.transactions
+        assert len(self.pool) == len(self.waiting)
+        assert size(t for t, _ in self.waiting) <= LIMITS.transactions
         assert all(transaction_id(t) in self.pool and self.pool.get(transaction_id(t)) == t for t, _ in self.waiting)
         first = self.waiting[0][1] + LIMITS.ttl_ms if self.waiting else None
         assert self.pool.next_expiry_ms() == first
@@ -142,6 +203,66 @@ class MempoolAgainstList(RuleBasedStateMachine):
 
 MempoolAgainstList.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestMempool = MempoolAgainstList.TestCase
+
+
+def fill(pool, senders, each, next_nonce=1):
+    for sender in senders:
+        for nonce in range(each):
+            pool.add(unsigned(sender, next_nonce + nonce), next_nonce, 0)
+
+
+def refusal(pool, transaction, next_nonce, now_ms=0):
+    with pytest.raises(Refused) as refused:
+        pool.check(transaction, next_nonce, now_ms)
+    return refused.value.reason
+
+
+def test_a_flood_from_one_key_makes_room_for_others():
+    """Sixty-four a key in a full pool: each newcomer takes one place from who has most, down to equal shares."""
+    limits = MempoolLimits(transactions=256, newcomers=256)
+    pool = Mempool(limits)
+    fill(pool, [account(number) for number in range(4)], 64)
+    guests = [account(number) for number in range(100, 151)]
+    for guest in guests:
+        (left,) = pool.add(unsigned(guest, 1), 1, 0)
+        assert left.reason == "evicted" and left.transaction.sender not in guests
+    held = {number: len(pool.pending(account(number), 1)) for number in range(4)}
+    assert sum(held.values()) == 256 - 51
+    assert max(held.values()) - min(held.values()) <= 1  # and each still begins with its next nonce
+    assert refusal(pool, unsigned(account(0), 1 + held[0]), 1) == "mempool_full"
+
+
+def test_a_crowd_of_new_keys_shuts_nobody_out():
+    """Half of the pool is all that keys get which no block knows: who has had one in a block comes in as before."""
+    pool = Mempool(MempoolLimits(transactions=200, newcomers=100))
+    fill(pool, [account(number) for number in range(1_000, 1_100)], 1, next_nonce=0)
+    assert refusal(pool, unsigned(account(2_000), 0), 0) == "mempool_full"
+    assert pool.add(unsigned(account(1), 7), 7, 0) == []
+    # And one of the crowd that gets into a block leaves its place to another.
+    pool.committed(unsigned(account(1_000), 0))
+    assert pool.add(unsigned(account(2_000), 0), 0, 0) == []
+
+
+def test_replacing_again_and_again_gains_no_turn():
+    """Only what has waited is replaced, and what replaces it goes to the end."""
+    pool = Mempool(MempoolLimits(replace_after_ms=1_000))
+    first, other = unsigned(SENDERS[0], 0), unsigned(SENDERS[1], 0)
+    pool.add(first, 0, 0)
+    pool.add(other, 0, 10)
+    second = unsigned(SENDERS[0], 0, b"\x91\x01")
+    assert refusal(pool, second, 0, 999) == "nonce_taken"
+    assert pool.add(second, 0, 1_000) == [(first, "replaced")]
+    assert pool.offer(lambda _: 0, 10, 2_000, 1) == [other, second]
+    assert refusal(pool, first, 0, 1_999) == "nonce_taken"
+
+
+def test_what_the_pool_holds_is_bounded_in_bytes_too():
+    """Arguments of 16 KiB take nine places."""
+    pool = Mempool(MempoolLimits(transactions=90, newcomers=90))
+    largest = bytes(MAX_ARGS_BYTES)
+    for number in range(10):
+        pool.add(unsigned(account(number), 1, largest), 1, 0)
+    assert refusal(pool, unsigned(account(10), 1), 1) == "mempool_full"
 
 
 def test_signature_is_no_part_of_what_waits():
