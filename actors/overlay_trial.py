@@ -40,8 +40,11 @@ QUANTUM_S = 0.002
 REDIAL_S = 0.1
 SETTLE_S = 3.0
 """What reaches a peer that starts late is measured from so long after its start."""
-STEADY_S = 5.0
-"""Meshes that stay whole for so long have recovered."""
+STEADY_S = 70.0
+"""Meshes without attackers for so long stay so: those that were put out have had their minute of backoff, and did not get
+back in."""
+FEW, FEW_S = 0.01, 5.0
+"""Attackers that hold less of all places in honest meshes for so long have been put out; see `Outcome.recovered_s`."""
 _STAMP = struct.Struct(">dI")
 
 
@@ -57,8 +60,8 @@ class Size:
     attack_s: float
     """Messages published in it are measured."""
     recovery_s: float = 120.0
-    """If the attackers left the meshes at some time, the attack goes on until the meshes are whole, at most for so long in
-    all: peers that refused one another for lack of room wait out a backoff of a minute."""
+    """With scores, the attack goes on for so long in all, unless the meshes are clean for `STEADY_S` before: those whom the
+    defence put out try again after their backoffs. Without scores nobody is put out, and the trial ends with the drain."""
     drain_s: float = 6.0
     degree: int = 20
     """Honest links of an honest peer, on average; half of them it dialled."""
@@ -94,7 +97,16 @@ def score_params(size: Size) -> ScoreParams:
 
 def gossip_config(attack: Attack, defence: str) -> GossipConfig:
     """Return the routers' configuration under a defence."""
-    config = GossipConfig(d=8, d_lo=6, d_hi=12, seen_ttl_s=attack.ages_s, opportunistic_graft_beats=15)
+    config = GossipConfig(
+        d=8,
+        d_lo=6,
+        d_hi=12,
+        d_score=6,
+        d_out=3,
+        seen_ttl_s=attack.ages_s,
+        opportunistic_graft_beats=15,
+        gossip_threshold=-40.0,
+    )
     return replace(config, d_out=0, flood_publish=False) if defence == "off" else config
 
 
@@ -153,11 +165,36 @@ class _Honest:
 class _Looks:
     """At the meshes, once a second from the begin of the attack."""
 
-    shares: list[float] = field(default_factory=list)
-    """Of places that attackers hold."""
+    shares: list[tuple[float, float]] = field(default_factory=list)
+    """When, and of all places how many attackers held then."""
+    served_since_s: float | None = None
+    """Since when all meshes have had enough honest members."""
+    few_since_s: float | None = None
+    """Since when attackers have held few places; once they have for `FEW_S`, it stays."""
     clean_since_s: float | None = None
+    """Since when attackers have held none, and meshes were served."""
     lowest: float = 0.0
     """Score of an honest peer with an honest peer."""
+
+    @property
+    def recovered_at_s(self) -> float | None:
+        """When `Outcome.recovered_s` was; None if it was not."""
+        now = self.shares[-1][0]
+        if self.served_since_s is None or self.few_since_s is None or self.few_since_s > now - FEW_S:
+            return None
+        return max(self.served_since_s, self.few_since_s)
+
+    def share_from(self, at: float) -> float:
+        """Return the most that attackers held from then on."""
+        return max((share for when, share in self.shares if when >= at), default=0.0)
+
+    def note(self, now: float, share: float, *, served: bool) -> None:
+        """Take a look's result."""
+        self.shares.append((now, share))
+        self.served_since_s = _since(self.served_since_s, now, holds=served)
+        self.clean_since_s = _since(self.clean_since_s, now, holds=served and not share)
+        few = share < FEW or (self.few_since_s is not None and self.few_since_s <= now - FEW_S)
+        self.few_since_s = _since(self.few_since_s, now, holds=few)
 
 
 def run_trial(attack: Attack, defence: str, size: Size, seed: int) -> Outcome:
@@ -217,18 +254,21 @@ class _Trial:
                 await trio.sleep(1.0)
                 self._look(trio.current_time())
             nursery.cancel_scope.cancel()
-        since, shares = self._looks.clean_since_s, self._looks.shares
+        looks = self._looks
+        recovered, clean = looks.recovered_at_s, looks.clean_since_s
         return replace(
             outcome,
-            mesh_share_end=shares[-1],
-            recovered_s=None if since is None else since - begin,
-            honest_score_min=self._looks.lowest,
+            mesh_share_later=looks.share_from(begin if recovered is None else recovered),
+            mesh_share_end=looks.shares[-1][1],
+            recovered_s=None if recovered is None else recovered - begin,
+            clean_s=None if clean is None else clean - begin,
+            honest_score_min=looks.lowest,
         )
 
     def _mending(self, now: float) -> bool:
-        """Tell whether it is worth waiting: the defence works, but the meshes have not been whole for long."""
+        """Tell whether the meshes may still change: there are scores, and attackers left too late to have stayed away."""
         since = self._looks.clean_since_s
-        return not min(self._looks.shares) and (since is None or now < since + STEADY_S)
+        return self._scored and (since is None or now < since + STEADY_S)
 
     # Who is there. --------------------------------------------------------------------------------------------
 
@@ -311,21 +351,18 @@ class _Trial:
         config, looks = self._config, self._looks
         good = {one.overlay.peer_id: one for one in self._honest}
         places = held = 0
-        clean = True
+        served = True
         for one in self._honest:
             router = one.overlay.router
             mesh = router.mesh(TOPIC)
             attackers = sum(member not in good for member in mesh)
             places, held = places + len(mesh), held + attackers
             known = [peer for peer in router.peers if peer in good]
-            clean = clean and not attackers and min(config.d_lo, len(known)) <= len(mesh) <= config.d_hi
+            wanted = min(config.d_lo, (len(known) + 1) // 2)
+            served = served and wanted <= len(mesh) - attackers and len(mesh) <= config.d_hi
             if self._scored:
                 looks.lowest = min(looks.lowest, *(router.score(peer, now) for peer in known), 0.0)
-        looks.shares.append(held / max(1, places))
-        if not clean:
-            looks.clean_since_s = None
-        elif looks.clean_since_s is None:
-            looks.clean_since_s = now
+        looks.note(now, held / max(1, places), served=served)
 
     def _waste(self) -> Waste:
         counters = [one.overlay.router.counters for one in self._honest]
@@ -367,8 +404,13 @@ class _Trial:
             attackers=len(self._seats),
             attacker_links=sum(len(seat.targets) for seat in self._seats),
             waste=self._wasted[1].since(self._wasted[0]),
-            mesh_share_peak=max(self._looks.shares),
+            mesh_share_peak=self._looks.share_from(begin),
         )
+
+
+def _since(since: float | None, now: float, *, holds: bool) -> float | None:
+    """Return since when a condition holds without a break."""
+    return (now if since is None else since) if holds else None
 
 
 async def dial(overlay: Overlay, peer: PeerId, addresses: Sequence[Address]) -> None:

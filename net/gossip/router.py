@@ -334,7 +334,7 @@ class GossipRouter:
         if answer is GraftAnswer.ACCEPTED:
             self._beats.want(now)
         elif answer is not GraftAnswer.IGNORED:
-            self._send_prune(peer, topic, self._config.prune_backoff_s, now, exchange=answer is GraftAnswer.FULL)
+            self._send_prune(peer, topic, self._mesh.backoff_after(answer), now, exchange=answer is GraftAnswer.FULL)
         return [effect for fault in _GRAFT_FAULTS.get(answer, ()) for effect in self._blame(peer, fault, now)]
 
     def _on_prune(self, peer: PeerId, prune: Prune, now: float) -> list[Effect]:
