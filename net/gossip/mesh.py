@@ -15,6 +15,9 @@ Refused means that PRUNE is the answer. Backoffs are decided by the time given; 
 The heartbeat (`maintain`) does, topic by topic: members below 0 leave; of more than d_hi the d_score best stay, and
 others at random, with d_out outbound ones among them; fewer than d_lo are filled up to d; missing outbound members are
 added; and every so often, a mesh whose median score is low gets members that are better (opportunistic grafting).
+
+Against sybils we go beyond the spec in two points, both our own affair: who found no room may come again after
+`full_backoff_s`, and whoever scores above 0 is grafted before those that have yet to bring anything.
 """
 
 from collections.abc import Iterator
