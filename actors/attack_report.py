@@ -116,8 +116,8 @@ def table(runs: AttackRuns) -> str:
         "peak, later, end: share of places in honest meshes held by attackers; later: the most since recovery."
     )
     lines.append(
-        "recovered: s after the attack began; attackers held < 1 % for 5 s, and from then on each honest peer had D_lo honest"
-        " members, or half its honest links. clean: from then on no attacker in any mesh."
+        "recovered: s after the attack began; attackers held < 1 % for 5 s and never 1/3 again, and from then on each honest"
+        " peer had D_lo honest members, or half its honest links. clean: from then on no attacker in any mesh."
     )
     return "\n".join(lines)
 

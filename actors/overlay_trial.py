@@ -45,6 +45,8 @@ STEADY_S = 70.0
 back in."""
 FEW, FEW_S = 0.01, 5.0
 """Attackers that hold less of all places in honest meshes for so long have been put out; see `Outcome.recovered_s`."""
+SPARE = 1 / 3
+"""Of places, those between D and D_hi: attackers that hold more than that again are back."""
 _STAMP = struct.Struct(">dI")
 
 
@@ -170,7 +172,7 @@ class _Looks:
     served_since_s: float | None = None
     """Since when all meshes have had enough honest members."""
     few_since_s: float | None = None
-    """Since when attackers have held few places; once they have for `FEW_S`, it stays."""
+    """Since when attackers have held few places; once they have for `FEW_S`, up to `SPARE` of them is still few."""
     clean_since_s: float | None = None
     """Since when attackers have held none, and meshes were served."""
     lowest: float = 0.0
@@ -193,7 +195,7 @@ class _Looks:
         self.shares.append((now, share))
         self.served_since_s = _since(self.served_since_s, now, holds=served)
         self.clean_since_s = _since(self.clean_since_s, now, holds=served and not share)
-        few = share < FEW or (self.few_since_s is not None and self.few_since_s <= now - FEW_S)
+        few = share < FEW or (self.few_since_s is not None and self.few_since_s <= now - FEW_S and share <= SPARE)
         self.few_since_s = _since(self.few_since_s, now, holds=few)
 
 

@@ -95,10 +95,10 @@ class Outcome:
     """Places in honest meshes that attackers held, of all places, when the trial ended."""
     recovered_s: float | None = None
     """After the attack's begin, until attackers had been put out and the honest meshes served: attackers held less than 1 %
-    of all places for 5 s on end, and from then to the end of the trial each honest mesh had at least D_lo honest members
-    (or half of its peer's honest links, if that is fewer: not every neighbour of a peer with few links has room for it)
-    and at most D_hi members in all. The share says little of a single victim, one of many peers; its members do. None: not
-    by the end."""
+    of all places for 5 s on end, and from then to the end of the trial never a third again, while each honest mesh had at
+    least D_lo honest members (or half of its peer's honest links, if that is fewer: not every neighbour of a peer with few
+    links has room for it) and at most D_hi members in all. The share says little of a single victim, one of many peers; its
+    members do. None: not by the end."""
     clean_s: float | None = None
     """The same, but until no honest mesh had any attacker any more, to the end of the trial."""
     honest_score_min: float = 0.0
