@@ -8,14 +8,15 @@ Heavy imports are inside the commands, so that --help answers at once.
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from actors import parameters
+from actors.command_line import FAILURE, JSON, NEW_FILE, QUIET, REPORT, VIOLATION, errors, show, write_json
 from actors.parameters import Parsed
+from experiments.commands import attack, bench
 
 if TYPE_CHECKING:
     import trio
@@ -27,17 +28,11 @@ if TYPE_CHECKING:
     from actors.terminal import Terminal
 
 VERSION = "0.1.0"
-VIOLATION, USAGE, FAILURE = 1, 2, 3
-INTERRUPTED = 130
-"""As shells count it: nothing was done. Who interrupts a run gets its report, and the exit code that it says."""
-USER_ERRORS = {"ScenarioError", "KeyFileError"}
-FAILURES = {"JoinError", "StoreError", "WebError", "GenesisError", "CannotStartError", "ProcessError", "OSError"}
 WEB_DEFAULT = "127.0.0.1:8000"
 WEB = parameters.endpoint(WEB_DEFAULT)
 DURATION = Parsed("duration", parameters.duration)
 ENDPOINT = Parsed("host:port", parameters.endpoint)
 PLACE = Parsed("lat,lon", parameters.place)
-NEW_FILE = Parsed("file", parameters.new_file)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 SET = click.option(
@@ -46,10 +41,7 @@ SET = click.option(
 SEED = click.option("--seed", type=click.IntRange(min=0), help="Seed of the run.  [default: the scenario's, 1]")
 FOR = click.option("--for", "seconds", type=DURATION, help="How long, e.g. 90s, 2m, 1h.")
 REPORTS = click.option("--reports", type=FILE, help="CSV of real citizen reports (time, category, lat, lon) to replay.")
-REPORT = click.option("--report", "report_path", type=NEW_FILE, help="Write the run's report to this file, as JSON.")
 JOURNAL = click.option("--journal", type=NEW_FILE, help="Write the journal to this file, one JSON object a line.")
-JSON = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else, on stdout.")
-QUIET = click.option("--quiet", is_flag=True, help="No progress.")
 
 
 @click.group(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
@@ -113,7 +105,7 @@ def swarm(
     from actors.terminal import voice
 
     chosen = [f"ledger.kind={ledger!r}"] * bool(ledger) + [f"network.kind={network!r}"] * bool(network)
-    with _errors():
+    with errors():
         config, file = _configure(scenario, [*overrides, *chosen], seed, actors, reports)
         terminal = _terminal(as_json=as_json, quiet=quiet)
         plan = run.RunPlan(
@@ -182,7 +174,7 @@ def simulate(
     from actors import run
     from actors.terminal import voice
 
-    with _errors():
+    with errors():
         config, file = _configure(scenario, list(overrides), seed, actors, reports)
         terminal = _terminal(as_json=as_json, quiet=quiet)
         plan = run.RunPlan(
@@ -244,7 +236,7 @@ def node(
     from actors.sensing.mobility import Point
     from actors.terminal import voice
 
-    with _errors():
+    with errors():
         config = load(scenario, overrides)
         joining = join.join(
             roles,
@@ -269,53 +261,28 @@ def node(
 
 
 @main.command()
-@click.argument("name", type=click.Choice(["gossip", "overlay-scale", "actors"]))
-@click.option("--quick", is_flag=True, help="A smaller measurement, of a minute or two.")
+@click.argument("report")
+@click.option("--data", type=FOLDER, required=True, help="Where the swarm or node kept its ledgers.")
+@click.option("--actor", help="Whose ledger to read.  [default: any]")
 @REPORT
 @JSON
-def bench(name: str, quick: bool, report_path: Path | None, as_json: bool) -> None:
-    """Measure a part, some against their peers in the same run.
+def audit(report: str, data: Path, actor: str | None, report_path: Path | None, as_json: bool) -> None:
+    """Replay the draw of a report's voters from public data, and say whether it was honest.
 
-    gossip: deliveries per CPU second of stock py-libp2p GossipSub, and of ours over memory and over TCP: the same graph,
-    degree, message size and signing. Two minutes.
-
-    overlay-scale: the reference evaluation of GossipSub in virtual time: 1,000 actors, 100 of which publish 120 messages
-    of 2 KiB a second over links of 25 ms. Latencies, losses and copies per delivery. A virtual minute takes the better
-    part of an hour; --quick is 5 virtual seconds and some four minutes.
-
-    actors: start-up, memory and idle CPU of 500 actors in one process. Two minutes.
+    REPORT is its id. Reads the ledger of a run that has ended; while it runs, ask the report's page. Exits with 1 when
+    the draw was dishonest.
     """
-    from experiments.benches import measure
+    from actors.stored_books import as_report, audit_stored, told
 
-    with _errors():
-        result, table = measure(name, quick=quick, progress=lambda text: click.echo(text, err=True))
-        _show(result, table, report_path, as_json=as_json)
+    with errors():
+        found = audit_stored(data, report, actor)
+        show(as_report(found), told(found), report_path, as_json=as_json)
+    if found.verdict == "dishonest":
+        sys.exit(VIOLATION)
 
 
-@main.command()
-@click.argument("name")
-@click.option("--defence", type=click.Choice(["on", "off", "both", "unscored"]), default="both", help="See above.")
-@click.option("--seeds", type=click.IntRange(1, 1000), default=1, help="Trials per row, seeds 1 to N.")
-@click.option("--quick/--full", "quick", default=True, help="40 honest peers and 60 attackers, or 200 and 800.")
-@REPORT
-@JSON
-@QUIET
-def attack(
-    name: str, defence: str, seeds: int, quick: bool, report_path: Path | None, as_json: bool, quiet: bool
-) -> None:
-    """Attack an overlay in virtual time, with and without its defence. NAME is an attack, or "all".
-
-    Defence on is GossipSub v1.1 with scores; off is v1.0; unscored is v1.1 without scores. Ctrl-C keeps the rows so far.
-    """
-    from actors.attack_report import ATTACKS, run_attacks, table
-
-    if name not in (names := [*ATTACKS, "all"]):
-        raise click.BadParameter(f"one of {', '.join(names)}", param_hint="NAME")
-    with _errors():
-        runs = run_attacks(name, defence, seeds, full=not quick, tell=None if quiet else partial(click.echo, err=True))
-        _show(runs.report(), table(runs), report_path, as_json=as_json)
-    if runs.interrupted:
-        sys.exit(INTERRUPTED)
+main.add_command(bench)
+main.add_command(attack)
 
 
 @main.group()
@@ -332,7 +299,7 @@ def keys_new(path: Path) -> None:
     """Make a new random identity in PATH, which must not exist."""
     from actors import keyfile
 
-    with _errors():
+    with errors():
         identity = keyfile.create(path, os.environ.get("CROWDMESH_PASSPHRASE") or None)
         click.echo(f"{identity.peer_id}  {path}")
 
@@ -343,7 +310,7 @@ def keys_show(path: Path) -> None:
     """Print the peer id and the account of the identity in PATH; never its secret."""
     from actors import keyfile
 
-    with _errors():
+    with errors():
         identity = keyfile.read(path, os.environ.get("CROWDMESH_PASSPHRASE") or None)
         click.echo(f"peer id  {identity.peer_id}\naccount  {identity.account.hex()}")
 
@@ -356,16 +323,6 @@ def version() -> None:
     click.echo(f"crowdmesh {VERSION}\npython {sys.version.split()[0]}")
     for library in ("trio", "libp2p", "msgspec", "pynacl", "quart", "hypercorn"):
         click.echo(f"{library} {version_of(library)}")
-
-
-def _show(result: dict[str, Any], table: str, report_path: Path | None, *, as_json: bool) -> None:
-    import json
-
-    from actors.terminal import write_json
-
-    if report_path:
-        write_json(report_path, result)
-    click.echo(json.dumps(result, indent=2) if as_json else table)
 
 
 def _configure(
@@ -411,7 +368,6 @@ def _run(
     import json
 
     from actors.run import run_plan
-    from actors.terminal import write_json
 
     if terminal:
         terminal.introduce(plan)
@@ -474,26 +430,6 @@ def _web(
         )
 
     return serve
-
-
-class _errors:  # noqa: N801 - used as a statement
-    """Maps what goes wrong to one line and an exit code."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        if isinstance(error, KeyboardInterrupt):
-            click.echo("crowdmesh: interrupted before the run began", err=True)
-            raise SystemExit(INTERRUPTED) from None
-        # By name: importing what defines them would cost --help a second.
-        names = {each.__name__ for each in type(error).__mro__}
-        code = USAGE if names & USER_ERRORS else FAILURE if names & FAILURES else None
-        if code is not None:
-            click.echo(f"crowdmesh: {error}", err=True)
-            raise SystemExit(code) from None
 
 
 if __name__ == "__main__":

@@ -292,17 +292,19 @@ class _Stores:
 
     def __init__(self, world: World, data: Path | None) -> None:
         self._world, self._data = world, data
+        self._keep_blocks = world.scenario.ledger.keep_blocks or None
 
     def open(self, member: Member) -> Store:
         """Raises StoreError."""
         if self._data is None:
-            return MemoryStore()
+            return MemoryStore(keep_blocks=self._keep_blocks)
         from chain.sqlite_store import SqliteStore  # noqa: PLC0415 - not for runs in memory
 
         return SqliteStore(
             self._path(self._data, member),
             self._world.network.id,
             durability=self._world.scenario.ledger.durability,
+            keep_blocks=self._keep_blocks,
         )
 
     def lose(self, member: Member) -> None:

@@ -1,8 +1,6 @@
 """A run's progress in the terminal: one line that is rewritten, or a line now and then where nobody watches."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TextIO
 
 from actors.run import RunPlan
@@ -137,14 +135,3 @@ def doors(swarm: Swarm) -> list[str]:
         for address in node.overlay.addresses
         if not address.startswith("/memory/")
     ]
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a report to a file, whole or not at all. Raises OSError."""
-    text = json.dumps(value, indent=2) + "\n"
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        path.write_text(text)  # a link, a device or a pipe (/dev/stdout) must not be replaced by a file
-        return
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    part.replace(path)

@@ -67,8 +67,6 @@ ALLOWED: list[tuple[str, set[str]]] = [
     ("actors/data_directory.py", ACTORS | {"os"}),
     ("actors/processes.py", ACTORS | {"subprocess"}),
     ("actors/process_child.py", ACTORS | {"os"}),
-    # They measure: CPU time, processes, and the stock library beside ours.
-    ("actors/benchmarks/**", ACTORS | {"time", "os", "libp2p", "sqlite3", "subprocess", "multiprocessing"}),
     ("actors/**", ACTORS),
     ("web/**", WEB | {"actors.control"}),
     (

@@ -1,0 +1,59 @@
+"""The commands that measure: `bench` and `attack`. What they run is imported when they do."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+
+from actors.command_line import INTERRUPTED, JSON, QUIET, REPORT, errors, show
+
+
+@click.command()
+@click.argument("name", type=click.Choice(["gossip", "overlay-scale", "actors"]))
+@click.option("--quick", is_flag=True, help="A smaller measurement, of a minute or two.")
+@REPORT
+@JSON
+def bench(name: str, quick: bool, report_path: Path | None, as_json: bool) -> None:
+    """Measure a part, some against their peers in the same run.
+
+    gossip: deliveries per CPU second of stock py-libp2p GossipSub, and of ours over memory and over TCP: the same graph,
+    degree, message size and signing. Two minutes.
+
+    overlay-scale: the reference evaluation of GossipSub in virtual time: 1,000 actors, 100 of which publish 120 messages
+    of 2 KiB a second over links of 25 ms. Latencies, losses and copies per delivery. A virtual minute takes the better
+    part of an hour; --quick is 5 virtual seconds and some four minutes.
+
+    actors: start-up, memory and idle CPU of 500 actors in one process. Two minutes.
+    """
+    from experiments.benches import measure
+
+    with errors():
+        result, table = measure(name, quick=quick, progress=lambda text: click.echo(text, err=True))
+        show(result, table, report_path, as_json=as_json)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--defence", type=click.Choice(["on", "off", "both", "unscored"]), default="both", help="See above.")
+@click.option("--seeds", type=click.IntRange(1, 1000), default=1, help="Trials per row, seeds 1 to N.")
+@click.option("--quick/--full", "quick", default=True, help="40 honest peers and 60 attackers, or 200 and 800.")
+@REPORT
+@JSON
+@QUIET
+def attack(
+    name: str, defence: str, seeds: int, quick: bool, report_path: Path | None, as_json: bool, quiet: bool
+) -> None:
+    """Attack an overlay in virtual time, with and without its defence. NAME is an attack, or "all".
+
+    Defence on is GossipSub v1.1 with scores; off is v1.0; unscored is v1.1 without scores. Ctrl-C keeps the rows so far.
+    """
+    from actors.attack_report import ATTACKS, run_attacks, table
+
+    if name not in (names := [*ATTACKS, "all"]):
+        raise click.BadParameter(f"one of {', '.join(names)}", param_hint="NAME")
+    with errors():
+        runs = run_attacks(name, defence, seeds, full=not quick, tell=None if quiet else partial(click.echo, err=True))
+        show(runs.report(), table(runs), report_path, as_json=as_json)
+    if runs.interrupted:
+        sys.exit(INTERRUPTED)
