@@ -1,7 +1,7 @@
 """Runs attacks seed by seed, and makes rows of a table of what came of it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from actors.attacks.catalogue import ATTACKS
@@ -27,16 +27,28 @@ class AttackRuns:
 
 
 def run_attacks(
-    name: str, defence: str, seeds: int, *, full: bool = False, tell: Callable[[str], object] | None = None
+    name: str,
+    defence: str,
+    seeds: int,
+    *,
+    full: bool = False,
+    rate: float | None = None,
+    data_bytes: int | None = None,
+    tell: Callable[[str], object] | None = None,
+    keep: Callable[[AttackRuns], object] | None = None,
 ) -> AttackRuns:
     """Run one attack, or "all", with a defence, or "both", on and off; ends early, with the rows so far, on Ctrl-C.
 
-    `tell` gets a line before each trial. Raises KeyError for an unknown attack.
+    `rate` is in honest messages per second; it and `data_bytes`, their size, stand in for those of the size.
+    `tell` gets a line before each trial, `keep` all rows after each row. Raises KeyError for an unknown attack.
     """
     attacks = list(ATTACKS.values()) if name == "all" else [ATTACKS[name]]
     defences = ["off", "on"] if defence == "both" else [defence]
     size = FULL if full else QUICK
-    runs = AttackRuns()
+    size = replace(size, rate=rate or size.rate, data_bytes=data_bytes or size.data_bytes)
+    runs, whole = AttackRuns(), Stopwatch()
+    trials = len(attacks) * len(defences) * seeds
+    done = 0
     try:
         for attack in attacks:
             for each in defences:
@@ -44,9 +56,15 @@ def run_attacks(
                 watch = Stopwatch()
                 for seed in range(1, seeds + 1):
                     if tell:
-                        tell(f"{attack.name}, defence {each}, seed {seed} of {seeds}")
+                        left = f", {whole.wall_s / done * (trials - done) / 60:.0f} min left" if done else ""
+                        tell(
+                            f"{attack.name}, defence {each}, seed {seed} of {seeds} ({done} of {trials} trials done{left})"
+                        )
                     outcomes.append(run_trial(attack, each, size, seed))
+                    done += 1
                 runs.rows.append(row(attack, each, size, outcomes, watch.wall_s))
+                if keep:
+                    keep(runs)
     except* KeyboardInterrupt:  # alone, or in the groups of the nurseries that it went through
         runs.interrupted = True
     return runs
@@ -72,6 +90,8 @@ def row(attack: Attack, defence: str, size: Size, outcomes: Sequence[Outcome], w
         "limit": attack.limit,
         "honest": size.honest,
         "attackers": size.attackers,
+        "rate": size.rate,
+        "data_bytes": size.data_bytes,
         "attacker_links": max(outcome.attacker_links for outcome in outcomes),
         "pairs": sum(outcome.pairs for outcome in outcomes),
         "undelivered": sum(outcome.undelivered for outcome in outcomes),
