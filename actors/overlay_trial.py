@@ -84,7 +84,8 @@ def score_params(size: Size) -> ScoreParams:
 
     P3 forgets within 10 s, so its counter settles at 2.7 × a member's rate; a member that brings less than about a
     thirteenth of the topic's messages within half a second of their first copy is short. All of it missing outweighs the
-    most that P1 and P2 can give.
+    most that P1 and P2 can give. New members have two seconds, 16 messages: what a network that boots among sybils suffers,
+    it suffers until then. An honest peer that all but starves there may be taken for silent (`Outcome.honest_score_min`).
     """
     threshold = 0.2 * size.rate
     topic = TopicScoreParams(
@@ -95,7 +96,7 @@ def score_params(size: Size) -> ScoreParams:
         mesh_deliveries_cap=5 * threshold,
         mesh_deliveries_threshold=threshold,
         mesh_deliveries_window_s=0.5,
-        mesh_deliveries_activation_s=5.0,
+        mesh_deliveries_activation_s=2.0,
         mesh_failure_weight=-80.0 / threshold**2,
         mesh_failure_decay=decay_over(600),
     )
