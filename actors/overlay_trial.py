@@ -9,8 +9,8 @@ what is older than the seen cache remembers. *Off* is v1.0: none of it. *Unscore
 
 Scaled to one machine are the numbers of peers, 200 and 800 instead of 1,000 and 4,000, and the load, 8 messages/s of 200
 bytes instead of 120 of 2 KiB: a trial takes CPU time in proportion to its messages. The memory network's links have no
-bandwidth to fill, P3's threshold is in proportion to the rate, and latencies come from hops and heartbeats: a cold boot
-of full size has p99 0.90 s at 8 messages/s, and 0.86 s at 40 of 2 KiB.
+bandwidth to fill, P3's threshold is in proportion to the rate, and latencies come from hops and heartbeats, so that a
+greater load (`launch.py attack --rate --data-bytes`) should change little; a smaller one leaves P3 more to chance.
 
 P3 needs to know the rate of the topic, which a trial does and most topics do not; with no traffic, it would have everybody
 leave every mesh. So publishing goes on while the last measured messages arrive.
@@ -43,8 +43,9 @@ LINKS = LinkConditions(latency_s=0.025, jitter_s=0.0025)
 QUANTUM_S = 0.002
 """Arrivals are rounded up to it: a twelfth of the latency, for a third of the wake-ups."""
 REDIAL_S = 0.1
-SETTLE_S = 3.0
-"""What reaches a peer that starts late is measured from so long after its start."""
+SETTLE_S = 1.5
+"""What reaches a peer, and what it says, is measured from so long after its start: it has had a heartbeat, but P3 has not
+yet put out anybody, so that a boot among attackers is measured before the defence has done its work."""
 STEADY_S = 70.0
 """Meshes without attackers for so long stay so: those that were put out have had their minute of backoff, and did not get
 back in."""
@@ -250,7 +251,7 @@ class _Trial:
                 self._unleash(nursery)
             for honest in self._honest:
                 nursery.start_soon(self._live, honest)
-            nursery.start_soon(self._publish, start + 2.0)
+            nursery.start_soon(self._publish, start + 1.0)
             await trio.sleep_until(begin)
             if arrival is Arrival.ATTACK:
                 self._unleash(nursery)

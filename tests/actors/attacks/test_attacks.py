@@ -14,7 +14,7 @@ from actors.attacks.plan import Outcome
 from actors.overlay_trial import Size, gossip_config, run_trial
 
 ROOT = Path(__file__).parents[3]
-TINY = Size(honest=12, attackers=32, rate=6.0, warm_s=6.0, attack_s=12.0, recovery_s=0.0, drain_s=5.0)
+TINY = Size(honest=12, attackers=24, rate=6.0, warm_s=6.0, attack_s=10.0, recovery_s=0.0, drain_s=5.0)
 HARMLESS = {
     "sybil": "meshes that are warm keep their honest members",
     "iwant-spam": "its limits hold without scores",
@@ -62,12 +62,12 @@ def test_attackers_leave_warm_meshes_for_good(name):
 
 
 @pytest.mark.parametrize("name", ["eclipse", "eclipse-region"])
-def test_an_eclipsed_peer_keeps_its_honest_members_and_tries_newcomers_beside_them(name):
+def test_an_eclipsed_peer_keeps_its_honest_members_and_puts_the_others_out(name):
     off, on = trial(name, "off"), trial(name, "on")
     assert off.recovered_s is None
     assert on.recovered_s is not None and on.recovered_s <= 8.0
-    # Two honest links do not fill a mesh.
-    assert 0.0 < on.mesh_share_later < off.mesh_share_end
+    # Two honest links do not fill a mesh, so newcomers may try.
+    assert on.mesh_share_later < off.mesh_share_end
 
 
 @pytest.mark.parametrize("name", ["cold-boot", "degrade"])
