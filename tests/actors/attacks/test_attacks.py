@@ -70,11 +70,10 @@ def test_an_eclipsed_peer_keeps_its_honest_members_and_puts_the_others_out(name)
     assert on.mesh_share_later < off.mesh_share_end
 
 
-@pytest.mark.parametrize("name", ["cold-boot", "degrade"])
-def test_meshes_that_boot_among_sybils_need_no_backoff_to_end(name):
-    on = run_trial(ATTACKS[name], "on", replace(TINY, attack_s=4.0, recovery_s=40.0), seed=1)
+def test_meshes_that_boot_among_sybils_need_no_minute_of_backoff_to_mend():
+    on = run_trial(ATTACKS["cold-boot"], "on", replace(TINY, attack_s=4.0, recovery_s=30.0), seed=1)
     assert on.mesh_share_peak > 0.9
-    assert on.recovered_s is not None and on.recovered_s <= on.clean_s < 40.0
+    assert on.recovered_s is not None and on.recovered_s <= on.clean_s < 30.0
 
 
 def test_covert_flash_slows_who_has_no_defence():
