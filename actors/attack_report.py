@@ -1,7 +1,7 @@
 """Runs attacks seed by seed, and makes rows of a table of what came of it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from actors.attacks.catalogue import ATTACKS
@@ -27,16 +27,28 @@ class AttackRuns:
 
 
 def run_attacks(
-    name: str, defence: str, seeds: int, *, full: bool = False, tell: Callable[[str], object] | None = None
+    name: str,
+    defence: str,
+    seeds: int,
+    *,
+    full: bool = False,
+    rate: float | None = None,
+    data_bytes: int | None = None,
+    tell: Callable[[str], object] | None = None,
+    keep: Callable[[AttackRuns], object] | None = None,
 ) -> AttackRuns:
     """Run one attack, or "all", with a defence, or "both", on and off; ends early, with the rows so far, on Ctrl-C.
 
-    `tell` gets a line before each trial. Raises KeyError for an unknown attack.
+    `rate` is in honest messages per second; it and `data_bytes`, their size, stand in for those of the size.
+    `tell` gets a line before each trial, `keep` all rows after each row. Raises KeyError for an unknown attack.
     """
     attacks = list(ATTACKS.values()) if name == "all" else [ATTACKS[name]]
     defences = ["off", "on"] if defence == "both" else [defence]
     size = FULL if full else QUICK
-    runs = AttackRuns()
+    size = replace(size, rate=rate or size.rate, data_bytes=data_bytes or size.data_bytes)
+    runs, whole = AttackRuns(), Stopwatch()
+    trials = len(attacks) * len(defences) * seeds
+    done = 0
     try:
         for attack in attacks:
             for each in defences:
@@ -44,9 +56,15 @@ def run_attacks(
                 watch = Stopwatch()
                 for seed in range(1, seeds + 1):
                     if tell:
-                        tell(f"{attack.name}, defence {each}, seed {seed} of {seeds}")
+                        left = f", {whole.wall_s / done * (trials - done) / 60:.0f} min left" if done else ""
+                        tell(
+                            f"{attack.name}, defence {each}, seed {seed} of {seeds} ({done} of {trials} trials done{left})"
+                        )
                     outcomes.append(run_trial(attack, each, size, seed))
+                    done += 1
                 runs.rows.append(row(attack, each, size, outcomes, watch.wall_s))
+                if keep:
+                    keep(runs)
     except* KeyboardInterrupt:  # alone, or in the groups of the nurseries that it went through
         runs.interrupted = True
     return runs
@@ -59,7 +77,6 @@ def row(attack: Attack, defence: str, size: Size, outcomes: Sequence[Outcome], w
     """
     harms = [attack.harm(outcome) for outcome in outcomes]
     wins = sum(harm > attack.limit for harm in harms)
-    recoveries = [outcome.recovered_s for outcome in outcomes]
     delivered = all(outcome.pairs > outcome.undelivered for outcome in outcomes)
     return {
         "attack": attack.name,
@@ -73,19 +90,29 @@ def row(attack: Attack, defence: str, size: Size, outcomes: Sequence[Outcome], w
         "limit": attack.limit,
         "honest": size.honest,
         "attackers": size.attackers,
+        "rate": size.rate,
+        "data_bytes": size.data_bytes,
         "attacker_links": max(outcome.attacker_links for outcome in outcomes),
         "pairs": sum(outcome.pairs for outcome in outcomes),
         "undelivered": sum(outcome.undelivered for outcome in outcomes),
         "late": sum(outcome.late for outcome in outcomes),
         "p99_ms": 1000 * max(outcome.p99_s for outcome in outcomes) if delivered else None,
         "max_ms": 1000 * max(outcome.max_s for outcome in outcomes) if delivered else None,
-        "mesh_recovered_s": None if None in recoveries else max(each for each in recoveries if each is not None),
+        "mesh_recovered_s": _last([outcome.recovered_s for outcome in outcomes]),
+        "mesh_clean_s": _last([outcome.clean_s for outcome in outcomes]),
         "mesh_share_peak": max(outcome.mesh_share_peak for outcome in outcomes),
+        "mesh_share_later": max(outcome.mesh_share_later for outcome in outcomes),
         "mesh_share_end": max(outcome.mesh_share_end for outcome in outcomes),
         "frames_heeded": sum(outcome.waste.heeded for outcome in outcomes) / len(outcomes),
         "honest_score_min": min(outcome.honest_score_min for outcome in outcomes),
         "wall_s": wall_s,
     }
+
+
+def _last(moments: Sequence[float | None]) -> float | None:
+    """Return the latest; None if it did not come to that in some seed."""
+    known = [moment for moment in moments if moment is not None]
+    return max(known) if len(known) == len(moments) else None
 
 
 def wilson(wins: int, trials: int) -> list[float]:
@@ -96,9 +123,7 @@ def wilson(wins: int, trials: int) -> list[float]:
     return [max(0.0, centre - half), min(1.0, centre + half)]
 
 
-_HEADER = (
-    "attack          defence   won     harm   limit   lost   late    pairs  p99 ms  max ms  mesh held      recovered"
-)
+_HEADER = "attack          defence   won     harm   limit   lost   late    pairs  p99 ms  max ms   peak  later    end   recovered  clean"
 
 
 def table(runs: AttackRuns) -> str:
@@ -108,17 +133,21 @@ def table(runs: AttackRuns) -> str:
         "won: share of seeds in which harm exceeded the limit. lost, late (> 1.6 s): of pairs (message, peer)."
     )
     lines.append(
-        "mesh held: places in honest meshes held by attackers, peak and end. recovered: s after the attack began."
+        "peak, later, end: share of places in honest meshes held by attackers; later: the most since recovery."
+    )
+    lines.append(
+        "recovered: s after the attack began; attackers held < 1 % for 5 s and never 1/3 again, and from then on each honest"
+        " peer had D_lo honest members, or half its honest links. clean: from then on no attacker in any mesh."
     )
     return "\n".join(lines)
 
 
 def _line(each: dict[str, Any]) -> str:
-    held = f"{each['mesh_share_peak']:4.0%} {each['mesh_share_end']:4.0%}"
+    held = f"{each['mesh_share_peak']:4.0%} {each['mesh_share_later']:6.1%} {each['mesh_share_end']:6.2%}"
     times = f"{_or_dash(each['p99_ms']):>7} {_or_dash(each['max_ms']):>7}"
     return (
         f"{each['attack']:15} {each['defence']:8} {each['success_rate']:4.0%} {each['harm']:8.4f} {each['limit']:7.2f}"
-        f" {each['undelivered']:6} {each['late']:6} {each['pairs']:8} {times}  {held}  {_or_dash(each['mesh_recovered_s']):>13}"
+        f" {each['undelivered']:6} {each['late']:6} {each['pairs']:8} {times}  {held}  {_or_dash(each['mesh_recovered_s']):>11} {_or_dash(each['mesh_clean_s']):>6}"
     )
 
 

@@ -88,10 +88,19 @@ class Outcome:
     waste: "Waste"
     """In the second half of the attack: a defence may take its time to react."""
     mesh_share_peak: float
+    mesh_share_later: float = 0.0
+    """The most from `recovered_s` on: those who have done nothing wrong yet may take places that are to spare, until they
+    are found out. Without recovery, the peak."""
     mesh_share_end: float = 0.0
-    """Places in honest meshes that attackers held, of all places."""
+    """Places in honest meshes that attackers held, of all places, when the trial ended."""
     recovered_s: float | None = None
-    """After the attack's begin, until no honest mesh had an attacker or too few or many members any more."""
+    """After the attack's begin, until attackers had been put out and the honest meshes served: attackers held less than 1 %
+    of all places for 5 s on end, and from then to the end of the trial never a third again, while each honest mesh had at
+    least D_lo honest members (or half of its peer's honest links, if that is fewer: not every neighbour of a peer with few
+    links has room for it) and at most D_hi members in all. The share says little of a single victim, one of many peers; its
+    members do. None: not by the end."""
+    clean_s: float | None = None
+    """The same, but until no honest mesh had any attacker any more, to the end of the trial."""
     honest_score_min: float = 0.0
     """Lowest score that an honest peer had with an honest peer; 0 without scoring."""
 

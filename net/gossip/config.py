@@ -37,6 +37,9 @@ class GossipConfig:
     """How long peers are remembered for a topic we publish to without subscribing (v1.0)."""
     prune_backoff_s: int = 60
     """After a PRUNE, no GRAFT for so long; in whole seconds, as on the wire (v1.1)."""
+    full_backoff_s: int = 10
+    """The same after a GRAFT refused for lack of room only (v1.1 and go: `prune_backoff_s`). Sybils that fill meshes at boot
+    are found out within seconds; honest peers that they kept out must not stay out for a minute longer."""
     unsubscribe_backoff_s: int = 10
     """The same after a PRUNE because we left the topic (v1.1)."""
     max_backoff_s: int = 3600

@@ -9,7 +9,7 @@ A GRAFT from a peer meets, in this order (gossipsub-v1.1.md, "Prune Backoff", "O
                                            for the first GRAFT that can have crossed the PRUNE, nor for the first on
                                            a link younger than the backoff: who was restarted does not know of it
     score below 0                          refused
-    d_hi members and the peer dialled us   refused, other peers named (peer exchange)
+    d_hi members and the peer dialled us   refused with a short backoff, other peers named (peer exchange)
     otherwise                              member
 
 Refused means that PRUNE is the answer. Backoffs are decided by the time given; old ones are swept when room is needed.
@@ -17,6 +17,9 @@ Refused means that PRUNE is the answer. Backoffs are decided by the time given; 
 The heartbeat (`maintain`) does, topic by topic: members below 0 leave; of d_hi or more the d_score best stay, and
 others at random, with d_out outbound ones among them; fewer than d_lo are filled up to d; missing outbound members are
 added; and every so often, a mesh whose median score is low gets members that are better (opportunistic grafting).
+
+Against sybils we go beyond the spec in two points, both our own affair: who found no room may come again after
+`full_backoff_s`, and whoever scores above 0 is grafted before those that have yet to bring anything.
 """
 
 from dataclasses import dataclass
@@ -196,8 +199,12 @@ class Mesh:
             self._members[topic] = sorted([*members, peer])
             self._score.grafted(peer, topic, now)
             return GraftAnswer.ACCEPTED
-        self._back_off(peer, topic, now, self._config.prune_backoff_s)
+        self._back_off(peer, topic, now, self._backoff_after(answer))
         return answer
+
+    def _backoff_after(self, answer: GraftAnswer) -> int:
+        """How long, in seconds, a peer whose GRAFT was refused so is to stay away."""
+        return self._config.full_backoff_s if answer is GraftAnswer.FULL else self._config.prune_backoff_s
 
     def on_prune(self, peer: PeerId, topic: str, backoff: int | None, now: float) -> bool:
         """Take a PRUNE: the peer leaves the mesh and is let alone. Returns False when the topic is not joined."""
@@ -289,7 +296,7 @@ class Mesh:
         """Peers to take in because there are too few members, or too few outbound ones; sorted."""
         config, members = self._config, self._members[topic]
         if len(members) < config.d_lo:
-            grafted = self._sample(self._candidates(topic, now), config.d - len(members))
+            grafted = self._fill(self._candidates(topic, now), config.d - len(members), now)
         else:
             grafted = []
         missing = config.d_out - self._outbound(members + grafted)
@@ -297,8 +304,14 @@ class Mesh:
             outbound = [
                 peer for peer in self._candidates(topic, now) if peer not in grafted and self._neighbours[peer].outbound
             ]
-            grafted = grafted + self._sample(outbound, missing)
+            grafted = grafted + self._fill(outbound, missing, now)
         return sorted(grafted)
+
+    def _fill(self, peers: list[PeerId], most: int, now: float) -> list[PeerId]:
+        """Choose at random, those that have brought us something first: newcomers may be sybils, of which there is no end."""
+        proven = [peer for peer in peers if self._score.of(peer, now) > 0.0]
+        chosen = self._sample(proven, most)
+        return chosen + self._sample([peer for peer in peers if peer not in proven], most - len(chosen))
 
     def _better(self, topic: str, now: float) -> list[PeerId]:
         """Peers to take in because the median member is poor; sorted (v1.1, "Opportunistic Grafting")."""

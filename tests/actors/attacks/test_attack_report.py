@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import launch
 from actors import attack_report
-from actors.attack_report import row, run_attacks, table, wilson
+from actors.attack_report import AttackRuns, row, run_attacks, table, wilson
 from actors.attacks.catalogue import ATTACKS
 from actors.overlay_trial import Size, run_trial
 
@@ -58,6 +58,28 @@ def test_command_writes_its_report(small, tmp_path):
     assert done.exit_code == 0, done.output
     (made,) = json.loads(path.read_text())["rows"]
     assert (made["attack"], made["defence"], made["seeds"]) == ("eclipse", "on", 1)
+
+
+def test_report_is_kept_after_each_row_and_progress_says_how_long(small, tmp_path):
+    path, kept = tmp_path / "report.json", []
+
+    def tell(text: str) -> None:
+        kept.append((text.partition("(")[2], len(json.loads(path.read_text())["rows"]) if path.exists() else 0))
+
+    def keep(runs: AttackRuns) -> None:
+        path.write_text(json.dumps(runs.report()))
+
+    run_attacks("eclipse", "both", 1, rate=5.0, data_bytes=2048, tell=tell, keep=keep)
+    assert kept == [("0 of 2 trials done)", 0), ("1 of 2 trials done, 0 min left)", 1)]
+    rows = json.loads(path.read_text())["rows"]
+    assert [(each["rate"], each["data_bytes"], each["pairs"] > 0) for each in rows] == [(5.0, 2048, True)] * 2
+
+
+@pytest.mark.parametrize("second, together", [(12.0, 12.0), (3.0, 7.0), (None, None)])
+def test_a_row_has_recovered_when_the_last_seed_has(second, together):
+    good = run_trial(ECLIPSE, "on", SMALL, 1)
+    made = row(ECLIPSE, "on", SMALL, [replace(good, recovered_s=7.0), replace(good, recovered_s=second)], 0.0)
+    assert made["mesh_recovered_s"] == together
 
 
 def test_command_names_the_attacks_it_knows():

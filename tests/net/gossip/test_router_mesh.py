@@ -39,11 +39,27 @@ def test_graft_above_d_hi_is_answered_with_prune_unless_we_dialled() -> None:
     assert len(one.mesh(T)) == 12
     one.link_up(PEERS[12], 2.1, outbound=False)
     effects = say(one, PEERS[12], 2.1, graft=(Graft(T),))
-    assert heard(effects, PEERS[12]).prune == (Prune(T, 60),)
+    assert heard(effects, PEERS[12]).prune == (Prune(T, 10),)
     assert faults(effects) == []
     one.link_up(PEERS[13], 2.1, outbound=True)
     assert say(one, PEERS[13], 2.1, graft=(Graft(T),)) == []
     assert len(one.mesh(T)) == 13
+
+
+def test_whoever_found_no_room_may_come_again_soon_and_not_sooner() -> None:
+    one = settled(12)
+    for peer in PEERS[:12]:
+        say(one, peer, 2.1, graft=(Graft(T),))
+    for late in PEERS[12:14]:
+        one.link_up(late, 2.1, outbound=False)
+        say(one, late, 2.1, graft=(Graft(T),))
+    for peer in PEERS[:12]:
+        one.link_down(peer, 5.0)
+    early = say(one, PEERS[12], 11.9, graft=(Graft(T),))
+    assert faults(early) == [(PEERS[12], Fault.GRAFT_IN_BACKOFF), (PEERS[12], Fault.GRAFT_FLOOD)]
+    assert heard(early, PEERS[12]).prune == (Prune(T, 60),)
+    assert say(one, PEERS[13], 12.2, graft=(Graft(T),)) == []
+    assert one.mesh(T) == [PEERS[13]]
 
 
 def test_graft_of_an_unknown_topic_is_ignored() -> None:

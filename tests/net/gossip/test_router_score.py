@@ -94,3 +94,16 @@ def test_penalties_reach_the_score() -> None:
     one, score = scored(6)
     one.receive(PEERS[0], b"\x0a", 2.1)
     assert score.blamed == {(PEERS[0], Fault.MALFORMED): 1}
+
+
+def test_a_mesh_is_filled_with_proven_peers_before_newcomers() -> None:
+    one, score = scored(20)
+    gone = one.mesh(T)[:5]
+    proven = [peer for peer in PEERS[:20] if peer not in one.mesh(T)][::4]
+    for peer in proven:
+        score.scores[peer] = 0.5
+    for peer in gone:
+        one.link_down(peer, 3.0)
+    one.tick(4.5)
+    assert len(one.mesh(T)) == 6
+    assert set(proven) < set(one.mesh(T))  # and newcomers, where they do not suffice
