@@ -17,7 +17,7 @@ others at random, with d_out outbound ones among them; fewer than d_lo are fille
 added; and every so often, a mesh whose median score is low gets members that are better (opportunistic grafting).
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
@@ -43,6 +43,8 @@ class Neighbours:
 
     def __init__(self) -> None:
         self._peers: dict[PeerId, Neighbour] = {}
+        self.linked: Container[PeerId] = self._peers
+        """The same, for where a call would show."""
         self._by_topic: dict[str, set[PeerId]] = {}
 
     def __len__(self) -> int:
