@@ -14,9 +14,9 @@ from net.peer import Address, PeerId
 from net.transport import Transport
 
 MAX_PORT = 65_535
-REAL_QUANTUM_MS = 5.0
-"""In real time, arrivals are rounded up at least to a multiple of this: a wake-up costs some 0.1 ms of CPU, and exact
-arrivals of a city of 500 at rest would cost a quarter of all that it uses."""
+REAL_QUANTUM_MS = 10.0
+"""In real time, arrivals are rounded up at least to a multiple of this: a wake-up costs some 0.1 ms of CPU, and a city
+of 500 at rest has 900 arrivals a second."""
 
 
 class Transports:
