@@ -9,6 +9,9 @@ from actors.node import FullNode, LocalLedger
 from actors.scenario import MinerConfig
 from actors.sensing.mobility import Point
 
+PACE_S = 0.02
+"""Steps end at multiples of it, so that several miners of a process share a wake-up."""
+
 
 class Miner:
     """Runs a ledger node and mines on its head. Closes the node's overlay; bugs of the core escape `run`.
@@ -47,7 +50,8 @@ class Miner:
         await trio.sleep(rng.uniform(0, step_s))
         owed, last, level = 0.0, trio.current_time(), False
         while True:
-            await trio.sleep(step_s * rng.uniform(0.5, 1.5))
+            due = trio.current_time() + step_s * rng.uniform(0.5, 1.5)
+            await trio.sleep_until(due - due % -PACE_S)
             now = trio.current_time()
             # A process that was busy does not catch up on more than a second: its hash rate is real.
             owed += self._config.hash_rate * min(1.0, now - last)

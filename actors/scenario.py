@@ -227,8 +227,8 @@ class NetworkConfig(_Section, frozen=True):
     scoring: bool = True
     """Whether peers are scored (GossipSub v1.1): those who misbehave lose their place in the mesh, then all attention."""
     quantum_ms: Annotated[float, Meta(ge=0.0, le=100.0)] = 1.0
-    """Virtual time only: arrivals are rounded up to a multiple of this, so that what comes together costs its reader
-    one wake-up."""
+    """Memory links only: arrivals are rounded up to a multiple of this, so that what comes together costs its reader
+    one wake-up; in real time, to at least 10 ms."""
 
     def conditions(self) -> LinkConditions:
         """What memory links are like, but for distance. Raises ValueError."""

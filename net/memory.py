@@ -140,6 +140,7 @@ class MemoryTransport:
         self._handling_s = handling_s
         self._group = group
         self._tally = wire.tallies.setdefault(peer_id, Tally())
+        self._sent = FrameReceived(peer_id, b"")  # the last frame sent: copies of a message share one event
         self._links: dict[PeerId, LinkEnd] = {}
         self._inbox, self._events = trio.open_memory_channel[TransportEvent](INBOX_EVENTS)
         # Arrived while the inbox was full, in order of arrival over all links; bounded by their lanes.
@@ -287,7 +288,9 @@ class MemoryTransport:
         size = len(frame)
         self._tally.frames_sent += 1
         self._tally.bytes_sent += size
-        self._wire.carry(end.lane, end.twin, FrameReceived(self._peer_id, frame), size)
+        if self._sent.frame is not frame:
+            self._sent = FrameReceived(self._peer_id, frame)
+        self._wire.carry(end.lane, end.twin, self._sent, size)
 
     async def _ask(self, end: LinkEnd, exchange: Exchange, protocol: str, body: bytes) -> None:
         end.exchanges.append(exchange)

@@ -92,6 +92,7 @@ class Lane:
         "last_due",
         "max_bytes",
         "nature",
+        "next_arrival",
         "pending",
         "pending_bytes",
         "plain",
@@ -108,6 +109,7 @@ class Lane:
         self.target = target
         self.in_flight: deque[tuple[LinkEnd, TransportEvent, int]] = deque()
         self.last_due = 0.0
+        self.next_arrival = self._next_arrival  # bound once, scheduled for each thing under way
         # Under way, or arrived and waiting for the receiver to read.
         self.pending = 0
         self.pending_bytes = 0
@@ -151,6 +153,14 @@ class Lane:
     def entered(self, size: int) -> None:
         self.pending += 1
         self.pending_bytes += size
+
+    def _next_arrival(self) -> None:
+        end, event, size = self.in_flight.popleft()
+        self.pending -= 1
+        self.pending_bytes -= size
+        if self.room is not None:
+            self.wake()
+        end.arrive(end, event, size)
 
     def left(self, size: int) -> None:
         """Count out one thing that was read by the receiver, or lost."""

@@ -32,7 +32,6 @@ from net.gossip.router import GossipRouter
 from net.gossip.score_book import Score
 from net.peer import Address, PeerId
 from net.requests import Handler, RequestDesk
-from net.second_wave import SecondWave
 from net.signing import Sign, Verify
 from net.transport import (
     FrameReceived,
@@ -149,7 +148,6 @@ class Overlay:
         self._watchers: list[trio.MemorySendChannel[LinkUp | LinkDown]] = []
         self._backlogs = Backlogs(transport)
         self._unjudged: list[Message] = []  # of this turn
-        self._second_wave = SecondWave(config)
         self._desk = RequestDesk(self._report)
         self._suggest: Callable[[PeerId, Sequence[Address]], None] | None = None
         self._wake_at = float("inf")
@@ -359,23 +357,17 @@ class Overlay:
     async def _keep_time(self) -> None:
         """Tick the router when it wants to be."""
         while True:
-            self._wake_at = self._next_deadline()
+            self._wake_at = self._router.next_deadline()
             self._alarm = trio.Event()
             with trio.move_on_after(max(0.0, self._wake_at - self._clock())):
                 await self._alarm.wait()
             now = self._clock()
             if self._router.next_deadline() <= now:
                 self._apply(self._router.tick(now), now)
-            for held in self._second_wave.take(now):
-                if self._router.still_wanted(held.send.peer, held.message_id, now):
-                    self._send(held.send, now)
-
-    def _next_deadline(self) -> float:
-        return min(self._router.next_deadline(), self._second_wave.next_due)
 
     def _rearm(self) -> None:
         """Wake the timekeeper if the router wants a tick earlier than it did."""
-        if self._next_deadline() < self._wake_at:
+        if self._router.next_deadline() < self._wake_at:
             self._alarm.set()
 
     def _handle(self, event: TransportEvent, now: float) -> None:
@@ -432,14 +424,8 @@ class Overlay:
         if self._unjudged:
             unjudged, self._unjudged = self._unjudged, []
             for message in unjudged:
-                effects = self._router.verdict(message.id, self._judge(message), now)
-                if effects and type(effects[0]) is Deliver:
-                    self._deliver(effects[0], now)
-                    sends = [effect for effect in effects if type(effect) is Send]
-                    for send in self._second_wave.split(message, sends, now):
-                        self._send(send, now)
-                else:
-                    self._apply(effects, now)
+                self._apply(self._router.verdict(message.id, self._judge(message), now), now)
+            self._apply(self._router.notices(), now)
 
     def _judge(self, message: Message) -> Verdict:
         entry = self._topics.get(message.topic)

@@ -21,12 +21,12 @@ A *message* goes through these states, each left by one thing only:
 An own message starts as delivered (`publish`). A message that cannot become pending (topic not joined, too long, bad
 signature, no room) stays unknown: nobody can spoil an id for others by sending rubbish under it first.
 
-A long message is announced to mesh and explicit peers of v1.2 when it becomes pending; what they announce so, we do not
-send them.
+A long message is announced to mesh and explicit peers of v1.2 when it becomes pending, or when copies go out
+(`net.gossip.copies`); what they announce so, we do not send them.
 
 The *heartbeat* (`tick`) repairs meshes, advertises what is held (`net.gossip.lazy`), blames for broken promises, and
 ages the cache. A heartbeat that would do none of it may be skipped: `next_deadline` is infinite then, and otherwise a
-multiple of the heartbeat interval from this router's phase. Whatever only expires (seen ids, backoffs, fanout, limits
+multiple of the heartbeat interval from this router's phase, or earlier when copies were held back. Whatever only expires (seen ids, backoffs, fanout, limits
 per heartbeat) or decays (scores) is decided by the time of the call. So a router at rest costs nothing, and one that is
 ticked at every heartbeat nonetheless does the same, to the draw of the rng.
 

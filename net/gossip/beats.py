@@ -6,21 +6,27 @@ from math import inf
 class Heartbeats:
     """Heartbeats are at `start` + k · `interval`, in seconds; they are numbered by k."""
 
-    __slots__ = ("_interval", "_start", "due")
+    __slots__ = ("_from", "_interval", "_number", "_start", "_until", "due")
 
     def __init__(self, start: float, interval: float) -> None:
         self._start = start
         self._interval = interval
+        self._number, self._from, self._until = -1, inf, inf  # the last answer of `number`, and when it holds
         self.due = inf
         """The first heartbeat that has something to do; infinity when none has."""
 
     def number(self, now: float) -> int:
         """Number of the last heartbeat at or before `now`; -1 before the first."""
+        if self._from <= now < self._until:
+            return self._number
         beat = int((now - self._start) // self._interval)
         # The division may round across the very time that `after` computed.
-        if self._start + (beat + 1) * self._interval <= now:
-            return beat + 1
-        return beat - 1 if self.time(beat) > now else beat
+        if self.time(beat + 1) <= now:
+            beat += 1
+        elif self.time(beat) > now:
+            beat -= 1
+        self._number, self._from, self._until = beat, self.time(beat), self.time(beat + 1)
+        return beat
 
     def time(self, beat: int) -> float:
         """When a heartbeat is."""

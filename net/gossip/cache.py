@@ -1,7 +1,9 @@
 """What a router remembers of messages: ids it has seen, and recent messages it can hand out again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from math import inf
+from typing import cast
 
 from net.gossip.events import MessageId
 from net.gossip.wire import Envelope
@@ -30,6 +32,11 @@ class SeenCache:
         """Tell whether the id was seen in the last `ttl` seconds."""
         first = self._first_seen.get(message_id)
         return first is not None and now < first + self._ttl
+
+    def without(self, ids: Iterable[bytes], now: float) -> list[MessageId]:
+        """Return the ids that `has` denies: hundreds come with each IHAVE, and nearly all were seen."""
+        first_seen, ttl = self._first_seen, self._ttl
+        return [one for one in cast("Iterable[MessageId]", ids) if now >= first_seen.get(one, -inf) + ttl]
 
     def add(self, message_id: MessageId, now: float) -> None:
         """Note an id; one that is still remembered keeps its first time."""

@@ -52,14 +52,11 @@ class LazyGossip:
         if budget.ihave_frames > self._config.max_ihave_messages or room <= 0:
             return None
         # dict: each id once, in the peer's order. An id of another length is none of a message that we could take.
-        unseen = list(
-            dict.fromkeys(
-                MessageId(message_id)
-                for advert in adverts
-                for message_id in advert.ids
-                if len(message_id) == MESSAGE_ID_BYTES and not self._seen.has(MessageId(message_id), now)
-            )
-        )
+        unseen = [
+            message_id
+            for message_id in self._seen.without(dict.fromkeys(one for advert in adverts for one in advert.ids), now)
+            if len(message_id) == MESSAGE_ID_BYTES
+        ]
         if not unseen:
             return None
         wanted = self._rng.sample(unseen, room) if len(unseen) > room else unseen

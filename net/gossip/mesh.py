@@ -97,7 +97,7 @@ class Mesh:
     def backoff_left_s(self, peer: PeerId, topic: str, now: float) -> int:
         """Seconds until `peer` may graft us, rounded up; the usual backoff when there is none."""
         backoff = self._backoffs.get((topic, peer))
-        left = 0 if backoff is None else ceil(backoff.until - now)
+        left = 0 if backoff is None else ceil(round(backoff.until - now, 3))
         return left if left > 0 else self._config.prune_backoff_s
 
     def in_backoff(self, peer: PeerId, topic: str, now: float) -> bool:

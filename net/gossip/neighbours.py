@@ -1,6 +1,6 @@
 """Who is linked, and which topics they want."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from net.peer import PeerId
@@ -26,6 +26,8 @@ class Neighbours:
 
     def __init__(self) -> None:
         self._peers: dict[PeerId, Neighbour] = {}
+        self.linked: Container[PeerId] = self._peers
+        """The same, for where a call would show."""
         self._by_topic: dict[str, set[PeerId]] = {}
         self._direct: list[PeerId] = []
 

@@ -1,6 +1,6 @@
 """Frames under way to several peers: what one call produces for a peer leaves as one frame."""
 
-from net.gossip.events import Send
+from net.gossip.events import Effect, Send
 from net.gossip.wire import encode_frame
 from net.peer import PeerId
 
@@ -22,6 +22,11 @@ class Outbox:
         self._control: dict[PeerId, list[bytes]] = {}
         self._framed = (b"", b"")  # the last control entry that was a frame by itself, and that frame
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is anything to flush."""
+        return bool(self._control or self._entries)
+
     def message(self, peer: PeerId, entry: bytes) -> None:
         """Add an encoded message."""
         self._entries.setdefault(peer, []).append((entry, False))
@@ -34,12 +39,12 @@ class Outbox:
         """Add an encoded control entry."""
         self._control.setdefault(peer, []).append(entry)
 
-    def flush(self) -> list[Send]:
+    def flush(self) -> list[Effect]:
         """Return the frames, by peer in the order in which the peers were first named; the outbox is empty then."""
-        sends: list[Send] = []
+        sends: list[Effect] = []
         if not self._entries and not self._control:
             return sends
-        for peer in dict.fromkeys((*self._entries, *self._control)):
+        for peer in dict.fromkeys((*self._entries, *self._control)) if self._entries else self._control:
             sends += self._frames(peer, self._entries.get(peer, []), self._control.get(peer, []))
         self._entries.clear()
         self._control.clear()

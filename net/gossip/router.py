@@ -10,6 +10,7 @@ from random import Random
 from net.gossip.beats import Heartbeats
 from net.gossip.cache import MessageCache, SeenCache
 from net.gossip.config import GossipConfig
+from net.gossip.copies import Copies
 from net.gossip.counters import Counters
 from net.gossip.events import (
     Deliver,
@@ -30,11 +31,9 @@ from net.gossip.neighbours import Neighbour, Neighbours
 from net.gossip.outbox import Outbox
 from net.gossip.pending import PendingMessages
 from net.gossip.score_book import NoScore, Score
-from net.gossip.unwanted import Unwanted
 from net.gossip.wire import (
     Envelope,
     Graft,
-    IDontWant,
     PeerInfo,
     Prune,
     RemoteProtocolError,
@@ -97,10 +96,10 @@ class GossipRouter:
             max_bytes=config.mcache_bytes,
         )
         self._lazy = LazyGossip(self._seen, self._cache, config, rng)
-        self._unwanted = Unwanted(config)
         self._exchange = PeerExchange(peer_id, sign=sign, verify=verify, config=config, rng=rng)
         self._pending = PendingMessages(config)
         self._outbox = Outbox(config.max_frame_bytes)
+        self._copies = Copies(config, self._neighbours, self._outbox, self.counters)
         # Nanoseconds since the epoch: a router that restarts with an older number would be silent for `seen_ttl_s`.
         self._seqno = max(0, int(now * 1e9))
         # The phase keeps peers that start together from beating together.
@@ -176,7 +175,7 @@ class GossipRouter:
                 self._beats.want(now)
         self._neighbours.remove(peer)
         self._lazy.forget(peer)
-        self._unwanted.forget(peer)
+        self._copies.forget(peer)
         self._exchange.forget(peer)
         if self._score.link_down(peer, now):
             self._beats.want(now)
@@ -207,7 +206,7 @@ class GossipRouter:
 
     def receive(self, peer: PeerId, frame: bytes, now: float) -> list[Effect]:
         """Take one frame of a linked peer."""
-        if peer not in self._neighbours:
+        if peer not in self._neighbours.linked:
             return []
         self.counters.frames += 1
         heeded = peer not in self._score.suspects or self._score.at_least(peer, self._config.graylist_threshold, now)
@@ -235,8 +234,8 @@ class GossipRouter:
             effects += self._blame(peer, Fault.BAD_RECORD, now)
         if rpc.ihave or rpc.iwant or rpc.graft or rpc.prune or rpc.idontwant:
             effects += self._on_control(peer, rpc, now)
-        elif len(frame) < self._config.idontwant_bytes:
-            return effects  # nothing in a frame so short made us say anything
+        elif not self._outbox.waiting:
+            return effects
         # Ahead of the Validates: an IDONTWANT is in time only before the judge has spoken.
         return [*self._flush(), *effects]
 
@@ -259,6 +258,7 @@ class GossipRouter:
         message = envelope.message
         if self._seen.has(message.id, now):
             self.counters.duplicates += 1
+            self._copies.copied(peer, message.id)
             pending = self._pending.messages.get(message.id)
             if pending is not None:
                 pending.senders[peer] = None
@@ -281,23 +281,13 @@ class GossipRouter:
         self._seen.add(message.id, now)
         self._lazy.arrived(message.id)
         self._pending.add(envelope, peer)
-        if len(message.data) >= self._config.idontwant_bytes:
-            self._decline_copies(peer, message)
+        self._copies.received(peer, message, self._mesh.eager(message.topic))
         return [Validate(peer, message)]
-
-    def _decline_copies(self, sender: PeerId, message: Message) -> None:
-        """Tell the mesh that we have this one."""
-        encoded = None
-        for peer in self._mesh.eager(message.topic):
-            if peer not in (sender, message.source) and self._neighbours[peer].version >= (1, 2):
-                encoded = encoded or encode_control(IDontWant((message.id,)))
-                self._outbox.control(peer, encoded)
-                self.counters.declined += 1
 
     def _on_control(self, peer: PeerId, rpc: Rpc, now: float) -> list[Effect]:
         beat = self._beats.number(now)
         if rpc.idontwant:
-            self._unwanted.note(peer, beat, rpc.idontwant)
+            self._copies.declined(peer, beat, rpc.idontwant)
         if (rpc.ihave or rpc.iwant) and self._score.at_least(peer, self._config.gossip_threshold, now):
             if rpc.ihave:
                 adverts = [advert for advert in rpc.ihave if self._mesh.joined(advert.topic)]
@@ -348,34 +338,34 @@ class GossipRouter:
     # --- what the judge and the actor say
 
     def verdict(self, message_id: MessageId, verdict: Verdict, now: float) -> list[Effect]:
-        """Say what is to become of a message. Raises LookupError when it awaits no verdict (any more)."""
+        """Say what is to become of a message. Raises LookupError when it awaits no verdict (any more).
+
+        Notices that follow from it are left for `notices`, so that those of several verdicts share frames.
+        """
         pending = self._pending.pop(message_id)
-        envelope, senders = pending.envelope, pending.senders
+        envelope, senders, message = pending.envelope, pending.senders, pending.envelope.message
+        joined = self._mesh.joined(message.topic)  # or left while the judge was at work
+        if joined and verdict is not Verdict.ACCEPT:
+            self._copies.refused(message, self._mesh.eager(message.topic), senders)
         if verdict is Verdict.IGNORE:
             self.counters.ignored += 1
             return []
         if verdict is Verdict.REJECT:
             self.counters.rejected += 1
-            self._score.rejected(envelope.message, senders, now)
+            self._score.rejected(message, senders, now)
             return [effect for peer in senders for effect in self._penalised(peer, Fault.REJECTED, now)]
-        message = envelope.message
-        if not self._mesh.joined(message.topic):  # left while the judge was at work
+        if not joined:
             return []
         self.counters.accepted += 1
         self._score.delivered(message, senders, now)
         self._cache.put(envelope)
         self._beats.want(now)
-        targets = [one for one in self._mesh.eager(message.topic) if one not in senders and one != message.source]
-        if self._unwanted.used:
-            targets = [one for one in targets if self._unwanted.wants(one, message.id, self._beats.number(now))]
-        self.counters.forwarded += len(targets)
-        return [Deliver(message, next(iter(senders))), *[Send(peer, envelope.entry) for peer in targets]]
+        members, beat = self._mesh.eager(message.topic), self._beats.number(now)
+        return [Deliver(message, next(iter(senders))), *self._copies.forward(envelope, members, senders, now, beat)]
 
-    def still_wanted(self, peer: PeerId, message_id: MessageId, now: float) -> bool:
-        """Whether to send a copy that was held back after `verdict`; one that is not sent is not counted as forwarded."""
-        wanted = peer in self._neighbours and self._unwanted.wants(peer, message_id, self._beats.number(now))
-        self.counters.forwarded -= not wanted
-        return wanted
+    def notices(self) -> list[Effect]:
+        """Tell peers what they need not send after the verdicts given; to be called once all that is there is judged."""
+        return self._flush()
 
     def publish(self, topic: str, data: bytes, now: float) -> tuple[MessageId, list[Effect]]:
         """Sign and send a message; delivered to ourselves as well when the topic is joined.
@@ -426,18 +416,19 @@ class GossipRouter:
     # --- time
 
     def next_deadline(self) -> float:
-        """When to call `tick` next, in seconds; infinity while a heartbeat would do nothing."""
-        return self._beats.due
+        """When to call `tick` next, in seconds; infinity while neither heartbeat nor second wave would do anything."""
+        return min(self._beats.due, self._copies.next_due)
 
     def next_heartbeat(self, now: float) -> float:
         """The first heartbeat after `now`, needed or not."""
         return self._beats.after(now)
 
     def tick(self, now: float) -> list[Effect]:
-        """Do the heartbeat, once however many are due. Before the next one is due: nothing."""
+        """Send copies that were held back, and do the heartbeat, once however many are due, each if it is due."""
+        copies = self._copies.due(now)
         beat = self._beats.number(now)
         if beat <= self._last_beat:
-            return []
+            return copies
         self._last_beat = beat
         self.counters.heartbeats += 1
         effects = [
@@ -460,7 +451,7 @@ class GossipRouter:
             self._beats.want_from(self._lazy.next_due, now)
             if regraft:
                 self._beats.want_multiple(every, now)
-        return effects + self._flush()
+        return effects + self._flush() + copies
 
     def _gossip(self, now: float) -> None:
         """Advertise recent messages to some peers of their topics outside the mesh."""
@@ -486,4 +477,4 @@ class GossipRouter:
         return [Penalise(peer, fault)]
 
     def _flush(self) -> list[Effect]:
-        return list(self._outbox.flush())
+        return self._outbox.flush()

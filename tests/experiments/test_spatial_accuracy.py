@@ -121,7 +121,7 @@ def test_workers_who_are_never_wrong_record_the_truth():
 def test_workers_who_are_always_wrong_record_lies_alone():
     (row,) = report(tiny(0.0))["rows"]
     assert row["recall"]["mean"] == row["precision"]["mean"] == row["vote_accuracy"]["mean"] == 0.0
-    assert row["true"]["rejected"] >= 5 and row["false"]["confirmed"] >= 3
+    assert row["true"]["rejected"] >= 1 and row["false"]["confirmed"] >= 1
 
 
 def test_same_seed_same_report():

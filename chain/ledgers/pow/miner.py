@@ -93,6 +93,11 @@ class Miner:
         offered = self._mempool.offer(
             lambda sender: nonce_of(state, sender), rules.max_block_transactions, as_of_ms, self._empty_ms
         )
+        last = self._template
+        if not offered and last is not None and last.parent is head and not last.block.transactions:
+            # What an empty block does depends on its parent alone: only its time is new.
+            header = msgspec.structs.replace(last.block.header, time_ms=time_ms)
+            return _Template(Block(header, ()), last.applied, header_prefix(header), head, as_of_ms)
         block, applied = assemble(
             self._replica.network,
             head.header,
@@ -104,5 +109,4 @@ class Miner:
             difficulty=head.child_difficulty(rules),
             final_ids=lambda height: self._replica.final_id(head, height),
         )
-        prefix = header_prefix(block.header)
-        return _Template(block, applied, prefix, head, as_of_ms)
+        return _Template(block, applied, header_prefix(block.header), head, as_of_ms)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from chain.codec import decode_own, transaction_id
+from chain.codec import decode_own, header_prefix, transaction_id
 from chain.contract import encode_args
 from chain.contracts.accounts import balance_of, supply
 from chain.errors import Refused
@@ -13,6 +13,7 @@ from chain.ledgers.pow.ledger import PowLedger
 from chain.ledgers.pow.mempool import MempoolLimits
 from chain.ledgers.pow.rules import HeaderStatus
 from chain.store import MemoryStore
+from chain.transition import APPLIED, apply_block
 from tests.chain.pow.founding import GENESIS_MS, account, found, transfer
 
 
@@ -226,6 +227,19 @@ def test_template_takes_first_transactions_within_a_second_and_more_each_quarter
         ledger.submit(transfer(network, 2, step), GENESIS_MS + 100 * step)
         sizes[len(ledger._miner._template.block.transactions)] = 100 * step
     assert sizes == {0: 900, 10: 2_400, 25: 4_900, 50: 5_900}  # size to when it was last ground at, ms
+
+
+def test_empty_template_gets_a_new_time_and_does_what_it_says(monkeypatch):
+    monkeypatch.setattr(APPLIED, "enabled", False)
+    network = found(initial_difficulty=2**40)
+    ledger = PowLedger(network, producer=account(1))
+    for second in (1, 5):
+        ledger.mine(1, GENESIS_MS + 1_000 * second)
+        template = ledger._miner._template
+        assert template.block.header.time_ms == GENESIS_MS + 1_000 * second
+        assert template.prefix == header_prefix(template.block.header)
+        applied = apply_block(network, template.parent.state, template.block, final_ids=lambda _: None)
+        assert applied.state.root == template.applied.state.root != template.parent.state.root
 
 
 def test_mine__needs_a_producer():

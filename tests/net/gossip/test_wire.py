@@ -25,7 +25,8 @@ from net.signing import verify
 from tests.net.gossip.simulated import identity, key
 
 TOPICS = st.text(max_size=40)
-IDS = st.lists(st.binary(max_size=60), max_size=5).map(tuple)
+OWN_IDS = st.binary(min_size=wire.MESSAGE_ID_BYTES, max_size=wire.MESSAGE_ID_BYTES)
+IDS = (st.lists(st.binary(max_size=60), max_size=5) | st.lists(OWN_IDS, max_size=5)).map(tuple)
 SEQNOS = st.integers(0, 2**64 - 1)
 
 
@@ -154,6 +155,22 @@ def test_stock_signature_is_accepted_and_forwarded_without_key() -> None:
     assert verify(envelope.message.source.public_key, envelope.message.signature, envelope.signed)
     stock.ClearField("key")
     assert envelope.entry == rpc_pb2.RPC(publish=[stock]).SerializeToString()
+
+
+def test_ids_are_taken_at_once_only_where_ids_belong() -> None:
+    ids = bytes((0x00, wire.MESSAGE_ID_BYTES)) + bytes(wire.MESSAGE_ID_BYTES)
+    for kind in (0x0A, 0x12, 0x1A, 0x2A):
+        with pytest.raises(RemoteProtocolError, match="bad field number"):
+            wire.decode(wire.tlv(0x1A, wire.tlv(kind, ids)))
+    one = wire.tlv(0x12, bytes(wire.MESSAGE_ID_BYTES))
+    for short in (b"", b"\x0a", b"\x0a\x01", one):
+        with pytest.raises(RemoteProtocolError, match=r"IHAVE without topic|truncated"):
+            wire.decode(wire.tlv(0x1A, wire.tlv(0x0A, short)))
+    frame = wire.tlv(0x1A, wire.tlv(0x0A, wire.tlv(0x0A, b"t") + one + one))
+    assert wire.decode(frame) == Rpc(ihave=(IHave("t", (bytes(wire.MESSAGE_ID_BYTES),) * 2),))
+    many = wire.tlv(0x12, wire.tlv(0x0A, bytes(wire.MESSAGE_ID_BYTES)) * (wire.MAX_IDS + 1))
+    with pytest.raises(RemoteProtocolError, match="too many"):
+        wire.decode(wire.tlv(0x1A, many))
 
 
 @given(st.data())
