@@ -1,6 +1,11 @@
 """How hard the next block is: a linearly weighted moving average of recent block times (LWMA, Zawy 2018).
 
 Every block retargets. Recent block times weigh more, so the interval is back soon after hash power came or went.
+A block's time counts from where the count has come to, not from its parent's time, and what one block may not count is
+left for the next: the sum is the time that passed, whatever order it is told in. Between neighbours instead, with a
+bound each way, a miner who dates blocks ahead in steps and back at once gains time that never passed, and makes a chain
+of any length at no difficulty for those who join to download; and who dates every block as early as he may takes that
+time from the others: 30 % of the hash power then stretch the interval to 5.8 times (Zawy, *Timestamp attacks*, 2018).
 Blocks that do not exist yet (the window reaches below genesis) count as found on time at the initial difficulty: a
 young chain does not swing on two or three samples. All arithmetic is in integers.
 """
@@ -10,7 +15,7 @@ from collections.abc import Sequence
 MAX_DIFFICULTY = 2**62
 """Headers carry difficulty in 64 bits; real hash power in Python is below 2**21 a second."""
 _MAX_SOLVE_INTERVALS = 6
-"""One block time counts at most this many intervals either way: a false timestamp moves the average little."""
+"""One block counts at most this many intervals: a false timestamp moves the average little."""
 _MAX_STEP = 2
 """Difficulty changes by at most this factor per block."""
 
@@ -29,9 +34,12 @@ def next_difficulty(
     bound = _MAX_SOLVE_INTERVALS * interval_ms
     missing = window - count
     weighted = interval_ms * missing * (missing + 1) // 2
-    for position in range(count):
-        solved = times_ms[position + 1] - times_ms[position]
-        weighted += (missing + position + 1) * max(-bound, min(bound, solved))
+    counted = times_ms[0]
+    for weight, time_ms in enumerate(times_ms[1:], start=missing + 1):
+        if time_ms > counted:
+            solved = min(bound, time_ms - counted)
+            weighted += weight * solved
+            counted += solved
     total = sum(difficulties) + missing * initial
     # total / window · interval · (1 + … + window) / weighted, with the divisions left to the end.
     wanted = total * interval_ms * (window + 1) // (2 * max(1, weighted))

@@ -67,14 +67,17 @@ def test_partition_longer_than_finality_stays_two_networks():
     assert not small.penalised and not large.penalised
 
 
-@pytest.mark.parametrize("after", [1, 16], ids=["power_divided_by_4", "power_times_4"])
-def test_interval_returns_after_hash_power_changed(after):
-    network = found(initial_difficulty=640)
+@pytest.mark.parametrize("after", [20, 2_000], ids=["power_divided_by_10", "power_times_10"])
+def test_interval_returns_after_hash_power_changed_tenfold(after):
+    """Real hashes: a hundred blocks after forty, for the change to be digested, keep the interval."""
+    network = found(initial_difficulty=2_000)
     world = World(network, 5)
-    node = world.add(b"\0", rate=40 * 4)
+    node = world.add(b"\0", rate=200)
     world.run(10_000 * 60)
-    node.rate = 40 * after
-    world.run(10_000 * 60)
+    node.rate = after
+    height = node.ledger.head.height
+    world.run(10_000 * 400, lambda: node.ledger.head.height >= height + 40)
+    assert node.ledger.head.height >= height + 40
     height, start = node.ledger.head.height, world.now
     world.run(10_000 * 100)
     interval = (world.now - start) / (node.ledger.head.height - height)
