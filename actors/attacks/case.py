@@ -23,8 +23,25 @@ class Measured:
         return self.wins / self.tries if self.tries else 0.0
 
 
-Trial = Callable[[bool, int, bool], Measured]
-"""``(defended, seed, full)``: one trial, which follows from its arguments alone. `full` makes it longer."""
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How big a trial is."""
+
+    reports: int
+    """Attempts at the votes."""
+    payments: int
+    """Attempts at somebody's money."""
+    blocks: int
+    """Over which a miner's share, or the pace of the chain, is measured."""
+
+
+TINY = Size(reports=4, payments=4, blocks=200)
+"""For tests: too small for intervals that say much."""
+QUICK = Size(reports=8, payments=12, blocks=400)
+FULL = Size(reports=30, payments=40, blocks=2_000)
+
+Trial = Callable[[bool, int, Size], Measured]
+"""``(defended, seed, size)``: one trial, which follows from its arguments alone."""
 
 
 @dataclass(frozen=True, slots=True)

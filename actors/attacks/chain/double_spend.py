@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from math import comb
 
-from actors.attacks.case import Case, Measured
+from actors.attacks.case import Case, Measured, Size
 from actors.chain_trial import HASHES_PER_STEP, INTERVAL_MS, NEVER, Field, Peer, found, key_of, pay
 from chain.codec import decode_block, transaction_id
 from chain.keys import account_of
@@ -31,7 +31,6 @@ DEPTH = 6
 """Confirmations that a merchant waits for, its own block included; blocks on top of a final one."""
 BEHIND = 10
 PATIENCE = 80
-ATTEMPTS = (12, 40)
 WARM = 3
 
 
@@ -143,8 +142,8 @@ def _shipped(merchant: Peer, paid: TxId, *, finality: bool) -> bool:
 Goal = Callable[[_Ending], bool]
 
 
-def _double_spend(alpha: float, goal: Goal, defended: bool, seed: int, full: bool) -> Measured:
-    endings = [_attempt(alpha, finality=defended, seed=seed, number=n) for n in range(ATTEMPTS[full])]
+def _double_spend(alpha: float, goal: Goal, defended: bool, seed: int, size: Size) -> Measured:
+    endings = [_attempt(alpha, finality=defended, seed=seed, number=n) for n in range(size.payments)]
     return Measured(sum(map(goal, endings)), len(endings))
 
 

@@ -14,7 +14,7 @@ Source: spec, "DDoS".
 from contextlib import suppress
 from functools import partial
 
-from actors.attacks.case import Case, Measured
+from actors.attacks.case import Case, Measured, Size
 from actors.chain_trial import HASHES_PER_STEP, INTERVAL_MS, STEP_MS, Field, Peer, found, key_of, pay
 from chain.codec import encode, transaction_id
 from chain.errors import Refused
@@ -29,7 +29,6 @@ BLOCK = 20
 """Transactions of a block."""
 HONEST_EVERY_MS = 2_500
 FLOOD_PER_STEP = 10
-SECONDS = (400, 1_500)
 PATIENCE_MS = 10 * INTERVAL_MS
 WARM_S = 100
 CUSTOMERS = 8
@@ -61,7 +60,7 @@ class Flooder(Peer):
             self.field.send(self, "tx", encode(transaction), self.field.others(self))
 
 
-def _flood(accounts: int, defended: bool, seed: int, full: bool) -> Measured:
+def _flood(accounts: int, defended: bool, seed: int, size: Size) -> Measured:
     customers = [f"customer-{number}" for number in range(CUSTOMERS)]
     flood = [f"flood-{number}" for number in range(accounts)]
     network = found(seed, [*customers, *flood], max_block_transactions=BLOCK)
@@ -73,7 +72,6 @@ def _flood(accounts: int, defended: bool, seed: int, full: bool) -> Measured:
     field.add(Flooder(field, flood, shop, per_sender))
     sent: dict[TxId, int] = {}
     included: dict[TxId, int] = {}
-    seconds = SECONDS[full]
 
     def customer_sends(number: int) -> None:
         name = customers[number % CUSTOMERS]
@@ -92,7 +90,7 @@ def _flood(accounts: int, defended: bool, seed: int, full: bool) -> Measured:
 
     field.after(WARM_S * 1000, customer_sends, 0)
     field.after(WARM_S * 1000, look)
-    field.run(seconds * 1000)
+    field.run(WARM_S * 1000 + PATIENCE_MS + size.blocks * 500)
     judged = [tx for tx, at in sent.items() if at + PATIENCE_MS <= field.now_ms]
     late = [tx for tx in judged if included.get(tx, field.now_ms) - sent[tx] > PATIENCE_MS]
     return Measured(len(late), len(judged), {"in time": 1 - len(late) / max(1, len(judged))})

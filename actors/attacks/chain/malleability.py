@@ -16,7 +16,7 @@ from hashlib import sha256
 
 from msgspec.structs import replace
 
-from actors.attacks.case import Case, Measured
+from actors.attacks.case import Case, Measured, Size
 from actors.chain_trial import CREDITS, HASHES_PER_STEP, INTERVAL_MS, Field, Peer, found, key_of, pay
 from chain.codec import encode, transaction_id
 from chain.contracts.accounts import balance_of
@@ -26,7 +26,6 @@ from chain.values import Transaction, TxId
 
 ORDER = 2**252 + 27742317777372353535851937790883648493
 """L, the order of Ed25519's base point."""
-CUSTOMERS = (10, 40)
 AMOUNT = 1_000
 PATIENCE_MS = 10 * INTERVAL_MS
 SLOW_MS = 1_000
@@ -86,8 +85,8 @@ class Mutator(Peer):
         super().publish(Broadcast("tx", encode(twin(transaction))))
 
 
-def _mutate(defended: bool, seed: int, full: bool) -> Measured:
-    names = [f"customer-{number}" for number in range(CUSTOMERS[full])]
+def _mutate(defended: bool, seed: int, size: Size) -> Measured:
+    names = [f"customer-{number}" for number in range(size.payments)]
     network = found(seed, names)
     field = Field(network, seed)
     kind = StrictPeer if defended else LaxPeer

@@ -11,7 +11,7 @@ Source: spec, "Proof of work" and "quota evasion by sybils"; Douceur (2002).
 
 from functools import partial
 
-from actors.attacks.case import Case, Measured
+from actors.attacks.case import Case, Measured, Size
 from actors.attacks.chain.selfish import shares
 from actors.chain_trial import HASHES_PER_STEP, Field, Peer, found
 
@@ -20,16 +20,15 @@ LIMIT = 1 / 3
 QUOTA = 3
 HONEST = 5
 DEPTH = 6
-BLOCKS = (300, 1_500)
 
 
-def _evade(keys: int, defended: bool, seed: int, full: bool) -> Measured:
+def _evade(keys: int, defended: bool, seed: int, size: Size) -> Measured:
     field = Field(found(seed, finality_depth=DEPTH, quota=QUOTA if defended else 0), seed)
     hashes = round(ALPHA * HASHES_PER_STEP)
     honest = field.add_honest(HASHES_PER_STEP - hashes, count=HONEST)
     rates = [hashes // keys + (place < hashes % keys) for place in range(keys)]
     sybils = {field.add(Peer(field, f"sybil-{place}", rate)).account for place, rate in enumerate(rates)}
-    share = shares(field, honest[0], sybils, BLOCKS[full])
+    share = shares(field, honest[0], sybils, size.blocks)
     return Measured(int(share > LIMIT), 1, {"share of blocks": share, "share of hashes": ALPHA})
 
 

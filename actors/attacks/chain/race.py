@@ -10,7 +10,7 @@ Source: spec, "race attack"; Karame, Androulaki & Čapkun (2012). For two versio
 
 from contextlib import suppress
 
-from actors.attacks.case import Case, Measured
+from actors.attacks.case import Case, Measured, Size
 from actors.chain_trial import HASHES_PER_STEP, INTERVAL_MS, Field, Peer, found, key_of, pay
 from chain.codec import encode, transaction_id
 from chain.errors import Refused
@@ -18,12 +18,11 @@ from chain.keys import account_of
 from chain.values import Transaction
 
 DEPTH = 4
-COINS = (8, 40)
 AMOUNT = 1_000
 
 
-def _race(defended: bool, seed: int, full: bool) -> Measured:
-    names = [f"buyer-{number}" for number in range(COINS[full])]
+def _race(defended: bool, seed: int, size: Size) -> Measured:
+    names = [f"buyer-{number}" for number in range(size.payments)]
     network = found(seed, names, finality_depth=DEPTH)
     field = Field(network, seed)
     miners = field.add_honest(HASHES_PER_STEP, count=3)

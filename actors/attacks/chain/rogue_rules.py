@@ -15,7 +15,7 @@ from dataclasses import replace as with_changes
 
 from msgspec.structs import replace
 
-from actors.attacks.case import Case, Measured
+from actors.attacks.case import Case, Measured, Size
 from actors.chain_trial import HASHES_PER_STEP, INTERVAL_MS, Field, Peer, found
 from chain.contracts.accounts import balance_of
 from chain.genesis import Network
@@ -27,7 +27,6 @@ from chain.values import Account, Block
 
 ALPHA = 0.3
 GENEROSITY = 10
-BLOCKS = (60, 300)
 
 
 class TrustingLedger(PowLedger):
@@ -49,11 +48,11 @@ def generous(network: Network) -> Network:
     return with_changes(network, genesis=replace(network.genesis, pow=rules))
 
 
-def _overpay(defended: bool, seed: int, full: bool) -> Measured:
+def _overpay(defended: bool, seed: int, size: Size) -> Measured:
     # Replicas of one process share what blocks did, on the understanding that their rules are the same.
     shared, APPLIED.enabled = APPLIED.enabled, False
     try:
-        return _measure(defended, seed, BLOCKS[full])
+        return _measure(defended, seed, size.blocks // 5)
     finally:
         APPLIED.enabled = shared
 

@@ -14,7 +14,7 @@ Source: Eyal & Sirer (2014); spec, "Proof of work".
 
 from functools import partial
 
-from actors.attacks.case import Case, Measured
+from actors.attacks.case import Case, Measured, Size
 from actors.chain_trial import HASHES_PER_STEP, INTERVAL_MS, Field, Peer, found, key_of
 from chain.codec import decode_block
 from chain.keys import account_of
@@ -25,8 +25,6 @@ from chain.values import Account, Block
 
 DEPTH = 12
 MARGIN = 0.04
-BLOCKS = (500, 2_000)
-"""Of the chain that is looked at: in a quick trial, and in a full one."""
 QUOTA = 3
 HONEST = 5
 """Honest miners: as many as the quota lets fill the chain without the attacker."""
@@ -123,7 +121,7 @@ def shares(field: Field, witness: Peer, accounts: set[Account], blocks: int) -> 
     return sum(producer in accounts for producer in producers) / max(1, len(producers))
 
 
-def _selfish(alpha: float, keys: int, defended: bool, seed: int, full: bool) -> Measured:
+def _selfish(alpha: float, keys: int, defended: bool, seed: int, size: Size) -> Measured:
     field = Field(found(seed, finality_depth=DEPTH, quota=QUOTA if defended else 0), seed)
     hashes = round(alpha * HASHES_PER_STEP)
     honest = field.add_honest(HASHES_PER_STEP - hashes, count=HONEST)
@@ -133,7 +131,7 @@ def _selfish(alpha: float, keys: int, defended: bool, seed: int, full: bool) -> 
         many = ManyFaced(field, "attacker", hashes)
         field.add(many)
         accounts = many.accounts
-    share = shares(field, honest[0], accounts, BLOCKS[full])
+    share = shares(field, honest[0], accounts, size.blocks)
     return Measured(int(share > alpha + MARGIN), 1, {"share of blocks": share, "share of hashes": alpha})
 
 

@@ -13,11 +13,10 @@ Source: spec, "Time-jacking"; Culubas (2011); on the bound, Zawy (2018).
 
 from functools import partial
 
-from actors.attacks.case import Case, Measured
+from actors.attacks.case import Case, Measured, Size
 from actors.chain_trial import HASHES_PER_STEP, INTERVAL_MS, Field, Peer, found
 
 ALPHA = 0.4
-BLOCKS = (250, 1_000)
 SLOWER, FASTER = 1.25, 0.8
 FOREVER_MS = 2**40
 FAR_AHEAD_MS = 60 * INTERVAL_MS
@@ -51,7 +50,7 @@ class Behind(Peer):
         self.carry(self.ledger.mine(attempts, times[len(times) // 2]))
 
 
-def _jack(kind: type[Peer], bound_ms: int, defended: bool, seed: int, full: bool) -> Measured:
+def _jack(kind: type[Peer], bound_ms: int, defended: bool, seed: int, size: Size) -> Measured:
     rules = {"max_future_ms": bound_ms, "median_window": WINDOW}
     if not defended:
         rules = {"max_future_ms": FOREVER_MS, "median_window": LONG_WINDOW}
@@ -59,7 +58,7 @@ def _jack(kind: type[Peer], bound_ms: int, defended: bool, seed: int, full: bool
     hashes = round(ALPHA * HASHES_PER_STEP)
     witness = field.add_honest(HASHES_PER_STEP - hashes)[0]
     field.add(kind(field, "attacker", hashes))
-    blocks = BLOCKS[full]
+    blocks = size.blocks
     warm = blocks // 5
     field.run(warm * INTERVAL_MS)
     first = witness.ledger.head.height

@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from actors.attacks.case import Case, Measured
+from actors.attacks.case import Case, Measured, Size
 from actors.attacks.votes.variants import submit_for, variant
 from actors.identity import Identity
 from actors.ledger import Sender
@@ -33,7 +33,6 @@ from chain.values import Natural, Transaction
 from net.peer import PeerId
 from net.transport import Transport
 
-REPORTS = (8, 30)
 SHIFT_E7 = 45_000
 """Half a kilometre of latitude."""
 GATEWAY = "mec-01"
@@ -89,8 +88,8 @@ def altered(transaction: Transaction) -> tuple[str, int, int, int]:
     return type_, lat_e7 + SHIFT_E7, lon_e7, time_ms
 
 
-def _alter(defended: bool, seed: int, full: bool) -> Measured:
-    seen = incidents(seed, HONEST, REPORTS[full], real=True)
+def _alter(defended: bool, seed: int, size: Size) -> Measured:
+    seen = incidents(seed, HONEST, size.reports, real=True)
     plot = Plot(
         {HONEST: seen},
         nodes={GATEWAY: AlteringNode if defended else CustodialNode},

@@ -19,7 +19,7 @@ from functools import partial
 from types import ModuleType
 
 from actors.actor import Actor
-from actors.attacks.case import Case, Measured
+from actors.attacks.case import Case, Measured, Size
 from actors.attacks.votes.variants import tally_any_group, tally_by_word, variant
 from actors.attacks.votes.voters import Ring, hired, recorded_lies
 from actors.mec import MecNode
@@ -30,7 +30,6 @@ from chain.contracts.spatial_draw import SealedGroup, seal_group
 from chain.contracts.spatial_records import Content, Report
 from chain.values import Account, BlockId, TxId
 
-REPORTS = (8, 30)
 HIRED = 4
 MANY = 7
 """Hired by the liar: of four there is one group, and no group serves twice."""
@@ -109,8 +108,8 @@ Kinds = tuple[type[CrookedMec], type[CrookedMec]]
 """Who attacks without the defence, and who with it."""
 
 
-def _record_lies(kinds: Kinds, count: int, off: ModuleType, defended: bool, seed: int, full: bool) -> Measured:
-    lies = incidents(seed, ACCOMPLICE, REPORTS[full], real=False)
+def _record_lies(kinds: Kinds, count: int, off: ModuleType, defended: bool, seed: int, size: Size) -> Measured:
+    lies = incidents(seed, ACCOMPLICE, size.reports, real=False)
     friends = dict.fromkeys(workers(count), hired(Ring.about(lies)))
     plot = Plot(
         {ACCOMPLICE: lies},

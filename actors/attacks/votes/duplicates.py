@@ -14,13 +14,12 @@ Source: spec, "repeated submission", "race attack", "duplicate" of newbies; "Rep
 from functools import partial
 from random import Random
 
-from actors.attacks.case import Case, Measured
+from actors.attacks.case import Case, Measured, Size
 from actors.protocol_trial import ACCOMPLICE, DUPLICATE_RADIUS_M, HONEST, Plot, incidents, play
 from actors.sensing.city import Incident
 from actors.sensing.mobility import around
 from chain.contracts.spatial_records import CONFIRMED
 
-INCIDENTS = (5, 20)
 REPEATS = 3
 APART_MS = 4_000
 APART_M = 10.0
@@ -30,8 +29,8 @@ def _again(incident: Incident, after_ms: int, rng: Random) -> Incident:
     return Incident(incident.time_ms + after_ms, incident.type, around(incident.where, APART_M, rng), incident.real)
 
 
-def _duplicate(at_once: bool, defended: bool, seed: int, full: bool) -> Measured:
-    seen = incidents(seed, ACCOMPLICE, INCIDENTS[full], real=True, every_ms=REPEATS * APART_MS)
+def _duplicate(at_once: bool, defended: bool, seed: int, size: Size) -> Measured:
+    seen = incidents(seed, ACCOMPLICE, size.reports, real=True, every_ms=REPEATS * APART_MS)
     rng = Random(f"{seed}/duplicates")
     if at_once:
         reports = {ACCOMPLICE: seen, HONEST: [_again(each, 0, rng) for each in seen]}

@@ -17,7 +17,7 @@ from math import comb
 
 import trio
 
-from actors.attacks.case import Case, Measured
+from actors.attacks.case import Case, Measured, Size
 from actors.attacks.votes.variants import variant, vote_without_ticket
 from actors.attacks.votes.voters import HiredVoter, Ring, attempt, hired, recorded_lies
 from actors.ledger import GatewayError
@@ -27,7 +27,6 @@ from chain.contracts.spatial_records import ASSIGNED, SALT_BYTES, Report, Ticket
 from chain.errors import Refused
 from chain.merkle import MerklePath
 
-REPORTS = (8, 30)
 LOOK_S = 1.0
 LISTED = 100
 NO_TICKET = Ticket(bytes(SALT_BYTES), MerklePath(0, 1, ()))
@@ -67,8 +66,8 @@ class Gatecrasher(HiredVoter):
         await self._send(report.id, "reveal", progress.reveal_until_ms, True, salt)
 
 
-def _collude(k: int, defended: bool, seed: int, full: bool) -> Measured:
-    lies = incidents(seed, ACCOMPLICE, REPORTS[full], real=False)
+def _collude(k: int, defended: bool, seed: int, size: Size) -> Measured:
+    lies = incidents(seed, ACCOMPLICE, size.reports, real=False)
     ring = Ring.about(lies)
     plot = Plot(
         reports={ACCOMPLICE: lies},

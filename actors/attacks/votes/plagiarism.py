@@ -19,7 +19,7 @@ from functools import partial
 import trio
 
 from actors.actor import Actor
-from actors.attacks.case import Case, Measured
+from actors.attacks.case import Case, Measured, Size
 from actors.identity import Identity
 from actors.ledger import GatewayError, OutcomeUnknownError, Sender
 from actors.node import FullNode
@@ -36,7 +36,6 @@ from chain.values import Account, Natural, Transaction
 from net.peer import PeerId
 from net.transport import Transport
 
-REPORTS = (8, 30)
 LOOK_S = 1.0
 LISTED = 100
 GATEWAY = "mec-01"
@@ -122,8 +121,8 @@ def _confirmed(ending: Ending, thief: Account) -> int:
     )
 
 
-def _steal(at_gateway: bool, defended: bool, seed: int, full: bool) -> Measured:
-    seen = incidents(seed, HONEST, REPORTS[full], real=True)
+def _steal(at_gateway: bool, defended: bool, seed: int, size: Size) -> Measured:
+    seen = incidents(seed, HONEST, size.reports, real=True)
     plot = Plot(
         {HONEST: seen},
         turned={} if at_gateway else {ACCOMPLICE: _plagiarist},
