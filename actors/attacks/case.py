@@ -35,7 +35,7 @@ class Size:
     """Over which a miner's share, or the pace of the chain, is measured."""
 
 
-TINY = Size(reports=4, payments=4, blocks=200)
+TINY = Size(reports=3, payments=4, blocks=150)
 """For tests: too small for intervals that say much."""
 QUICK = Size(reports=8, payments=12, blocks=400)
 FULL = Size(reports=30, payments=40, blocks=2_000)
