@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from actors import parameters
-from actors.command_line import FAILURE, JSON, NEW_FILE, QUIET, REPORT, VIOLATION, errors, write_json
+from actors.command_line import FAILURE, JSON, NEW_FILE, QUIET, REPORT, VIOLATION, errors, show, write_json
 from actors.parameters import Parsed
 from experiments.commands import attack, bench
+from experiments.experiment_command import experiment
 
 if TYPE_CHECKING:
     import trio
@@ -68,7 +69,7 @@ def main() -> None:
     "--listen",
     multiple=True,
     metavar="MADDR",
-    help="Where others can join; the second actor to listen takes the next port.  [default: /ip4/127.0.0.1/tcp/0]",
+    help="Where others can join, TCP or QUIC; a second actor takes the next port.  [default: /ip4/127.0.0.1/tcp/0]",
 )
 @click.option("--data", type=FOLDER, help="Keep ledgers here, and go on from there next time.  [default: in memory]")
 @click.option("--processes", type=click.IntRange(1, 64), default=1, help="Split the population over P processes.")
@@ -201,7 +202,7 @@ def simulate(
     "--listen",
     multiple=True,
     metavar="MADDR",
-    help="Where to listen; a second role takes the next port.  [default: /ip4/127.0.0.1/tcp/0]",
+    help="Where to listen, TCP or QUIC; a second role takes the next port.  [default: /ip4/127.0.0.1/tcp/0]",
 )
 @click.option("--at", type=PLACE, help="Home or site, LAT,LON in degrees.  [default: the middle of the network's box]")
 @click.option("--scenario", type=FILE, help="TOML with the parameters of the roles (hash rate, accuracy, …).")
@@ -260,8 +261,30 @@ def node(
         _run(plan, serve, terminal, report_path, as_json=as_json)
 
 
+@main.command()
+@click.argument("report")
+@click.option("--data", type=FOLDER, required=True, help="Where the swarm or node kept its ledgers.")
+@click.option("--actor", help="Whose ledger to read.  [default: any]")
+@REPORT
+@JSON
+def audit(report: str, data: Path, actor: str | None, report_path: Path | None, as_json: bool) -> None:
+    """Replay the draw of a report's voters from public data, and say whether it was honest.
+
+    REPORT is its id. Reads the ledger of a run that has ended; while it runs, ask the report's page. Exits with 1 when
+    the draw was dishonest.
+    """
+    from actors.stored_books import as_report, audit_stored, told
+
+    with errors():
+        found = audit_stored(data, report, actor)
+        show(as_report(found), told(found), report_path, as_json=as_json)
+    if found.verdict == "dishonest":
+        sys.exit(VIOLATION)
+
+
 main.add_command(bench)
 main.add_command(attack)
+main.add_command(experiment)
 
 
 @main.group()

@@ -16,7 +16,7 @@ from actors.parameters import Parsed
 VIOLATION, USAGE, FAILURE = 1, 2, 3
 INTERRUPTED = 130
 """As shells count it: nothing was done. Who interrupts a run gets its report, and the exit code that it says."""
-USER_ERRORS = {"ScenarioError", "KeyFileError"}
+USER_ERRORS = {"ScenarioError", "KeyFileError", "UnauditableError"}
 FAILURES = {"JoinError", "StoreError", "WebError", "GenesisError", "CannotStartError", "ProcessError", "OSError"}
 NEW_FILE = Parsed("file", parameters.new_file)
 REPORT = click.option("--report", "report_path", type=NEW_FILE, help="Write the run's report to this file, as JSON.")

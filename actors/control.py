@@ -105,6 +105,19 @@ class RewardEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseTimes:
+    """How long a facility takes, as the ledger tells everybody."""
+
+    taken: int
+    """Reports that it began to review."""
+    wait_ms: int | None
+    """Mean time from confirmation until then; None before the first."""
+    closed: int
+    review_ms: int | None
+    """Mean time from then to the outcome."""
+
+
+@dataclass(frozen=True, slots=True)
 class ActorSnapshot:
     """One actor, as seen by whoever is attached to it."""
 
@@ -121,6 +134,8 @@ class ActorSnapshot:
     """Since this process began; latest first, at most 50."""
     pending_reward: int
     """Micro-credits in blocks that are not final yet."""
+    responses: ResponseTimes | None
+    """Of a facility."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +252,26 @@ class Located:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditView:
+    """What replaying a report's draw from public data gave; see `chain.contracts.spatial_audit`."""
+
+    report: str
+    verdict: str
+    """``"honest"``, ``"dishonest"``, ``"unopened"``, ``"open"``, ``"unassigned"``."""
+    findings: Sequence[str]
+    """What was checked, in sentences, in order."""
+    assigner: str | None
+    seed_height: int | None
+    """Of the block whose id seeds the draw."""
+    seed: str | None
+    candidates: int
+    attempt: int | None
+    """Draws before this one gave combinations that had served."""
+    group: Sequence[str]
+    """Whom chance drew; empty unless the draw was honest."""
+
+
+@dataclass(frozen=True, slots=True)
 class Submitted:
     """A report is on its way: the transaction was accepted by a ledger node."""
 
@@ -290,6 +325,9 @@ class Control(Protocol):
 
     async def report(self, actor: str, report: str) -> ReportView:
         """One report. Raises UnknownRecordError."""
+
+    async def audit(self, actor: str, report: str) -> AuditView:
+        """Replay a report's draw from the blocks that this actor can get. Raises UnknownRecordError: it cannot."""
 
     async def nearby(self, actor: str, type_: str, lat: float, lon: float) -> Sequence[ReportView]:
         """Reports that would make a new one of that type at that place a duplicate."""

@@ -59,6 +59,9 @@ RETRY_S = 0.5
 PROOF_SLACK = 8
 Checked = TypeVar("Checked")
 
+PROVABLE = ("wrong_chain", "bad_signature")
+"""Refusals of what nobody honest submits; all others can be bad luck."""
+
 
 class LedgerNode(Protocol):
     """What a gateway needs of the node it is part of: local answers."""
@@ -96,6 +99,9 @@ class LedgerNode(Protocol):
     def addresses_of(self, peer: PeerId, *, asker: PeerId) -> Sequence[Address]:
         """Where `asker` can dial the ledger node `peer`: at most MAX_ADDRESSES."""
 
+    def blame(self, peer: PeerId, reason: str) -> None:
+        """`peer` sent what nobody honest sends."""
+
 
 class GatewayService:
     """Answers light actors from a ledger node."""
@@ -109,8 +115,11 @@ class GatewayService:
             request = decode_request(body)
             answer = await self._answer(peer, request)
         except MalformedError as error:
+            self._node.blame(peer, f"malformed request: {error}")
             raise RequestRefused(str(error)) from None
         except Refused as refused:
+            if refused.reason in PROVABLE:
+                self._node.blame(peer, refused.reason)
             answer = Refusal(refused.reason, refused.detail)
         return encode_message(answer)
 

@@ -18,6 +18,7 @@ from actors.sensing.mobility import Point
 from chain.codec import decode
 from chain.errors import GenesisError, MalformedError
 from chain.genesis import Genesis, check_genesis
+from net.libp2p_address import parse_bootstrap
 from net.peer import Address, PeerId
 from net.transport import TransportError
 
@@ -43,8 +44,6 @@ def join(
     `bootstrap` are multiaddresses that end in ``/p2p/…``. `at` is where actors with a place are (default: the middle
     of the network's box). Makes an event loop of its own. Raises JoinError, ScenarioError, StoreError or KeyFileError.
     """
-    from net.libp2p_host import parse_bootstrap  # noqa: PLC0415 - importing libp2p costs 1.2 s
-
     unknown = [role for role in roles if role not in ROLES]
     if unknown or not roles:
         msg = f"--role {unknown[0] if unknown else '?'}: roles are {', '.join(ROLES)}"

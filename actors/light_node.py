@@ -53,6 +53,10 @@ class LightNode:
         self._links = LightLinks(self.overlay, self._link_up)
         self.ledger = RemoteLedger(identity, self.overlay, self._gateways, world)
 
+    def ledger_as(self, identity: Identity, mec: PeerId) -> RemoteLedger:
+        """Access in the name of another key, by way of `mec` alone: who else was asked could link the two."""
+        return RemoteLedger(identity, self.overlay, lambda: [mec] if mec in self.overlay.peers() else [], self.world)
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled; started() when a first round of dialling is over."""
         async with trio.open_nursery() as nursery:

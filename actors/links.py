@@ -54,8 +54,10 @@ class _Observer:
         self._world.fail(self._name, f"{where}: {type(error).__name__}: {error}")
 
 
-def open_overlay(world: World, name: str, identity: Identity, transport: Transport) -> Overlay:
-    """An overlay that the world's journal and meter know of. Its caller runs it."""
+def open_overlay(
+    world: World, name: str, identity: Identity, transport: Transport, direct: Collection[PeerId] = ()
+) -> Overlay:
+    """An overlay that the world's journal and meter know of; `direct` are its explicit peers. Its caller runs it."""
     overlay = Overlay(
         transport,
         sign=identity.sign,
@@ -65,6 +67,7 @@ def open_overlay(world: World, name: str, identity: Identity, transport: Transpo
         clock=world.clock.now_s,
         observer=_Observer(world, name, identity.peer_id),
         score=ScoreBook() if world.scenario.network.scoring else None,
+        direct=direct,
     )
     world.meter.watch(overlay.router.counters)
     return overlay
@@ -96,15 +99,20 @@ class LedgerPeers:
 class LedgerLinks:
     """Keeps a ledger node linked with other ledger nodes, and tells it which of its peers are some.
 
-    `known` are ledger nodes that may be dialled from the start. `run` ends with the overlay.
+    `known` are ledger nodes that may be dialled from the start; those that are `direct` stay linked. `run` ends with the
+    overlay.
     """
 
-    def __init__(self, world: World, name: str, overlay: Overlay, known: Sequence[PeerId]) -> None:
+    def __init__(
+        self, world: World, name: str, overlay: Overlay, known: Sequence[PeerId], direct: Collection[PeerId] = ()
+    ) -> None:
         self._world, self._name, self._overlay = world, name, overlay
         self._rng = world.rng(name, "links")
         self._known = known
         degree = world.scenario.network.degree
-        self._keeper = ConnectionKeeper(overlay, min_degree=degree, max_degree=MAX_LINKS, rng=world.rng(name, "dial"))
+        self._keeper = ConnectionKeeper(
+            overlay, min_degree=degree, max_degree=MAX_LINKS, rng=world.rng(name, "dial"), direct=direct
+        )
         self._ledger_peers: set[PeerId] = set()
 
     @property

@@ -1,5 +1,6 @@
 """An edge node: attests presence, draws voters, tells the neighbourhood, and serves light actors."""
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import ClassVar
 
@@ -99,7 +100,7 @@ class MecNode:
             raise RequestRefused(msg)
         where = Point.from_e7(claim.lat_e7, claim.lon_e7)
         try:
-            until = self._presence.seen(claim.worker, where, claim.time_ms, now)
+            until = self._presence.seen(claim.worker, where, claim.time_ms, now, voter=claim.voter)
         except ValueError as error:
             raise RequestRefused(str(error)) from None
         self._neighbourhood.present(where, until)
@@ -156,6 +157,10 @@ class MecNode:
                 with trio.move_on_after((until_ms - self.world.clock.now_ms()) / 1000):
                     await self._claimed.wait()
                 continue
+            # Whoever moves on while the ledger takes the draw in may be forgotten here.
+            bearers = {voter: self._presence.bearer(voter) for voter in sealed.tickets}
+            for voter in bearers:
+                self._presence.spend(voter)
             try:
                 outcome = await self.ledger.call(
                     "spatial", "assign", report, sealed.candidates_commitment, sealed.group_root, stage="included"
@@ -167,7 +172,7 @@ class MecNode:
                 await self.node.next_block()
                 continue
             assert outcome.header is not None  # noqa: S101 - an included transaction has a block
-            await self._send_ballots(report, content, sealed, outcome.header.time_ms)
+            await self._send_ballots(report, content, sealed, bearers, outcome.header.time_ms)
             return sealed
         return None
 
@@ -198,11 +203,18 @@ class MecNode:
         )
         return None if drawn is None else seal_group(report, candidates, drawn[1], self._secret)
 
-    async def _send_ballots(self, report: TxId, content: Content, sealed: SealedGroup, assigned_ms: int) -> None:
+    async def _send_ballots(
+        self,
+        report: TxId,
+        content: Content,
+        sealed: SealedGroup,
+        bearers: Mapping[Account, Account],
+        assigned_ms: int,
+    ) -> None:
         vote_until = assigned_ms + self._rules.vote_window_ms
         reveal_until = vote_until + self._rules.reveal_window_ms
         async with trio.open_nursery() as nursery:
-            for worker, ticket in sealed.tickets.items():
+            for voter, ticket in sealed.tickets.items():
                 ballot = Ballot(
                     report,
                     content.type,
@@ -211,9 +223,10 @@ class MecNode:
                     content.time_ms,
                     vote_until,
                     reveal_until,
+                    voter,
                     ticket,
                 )
-                nursery.start_soon(self._send_ballot, worker, encode(ballot))
+                nursery.start_soon(self._send_ballot, bearers[voter], encode(ballot))
 
     async def _send_ballot(self, worker: Account, body: bytes) -> None:
         for _ in range(BALLOT_ATTEMPTS):

@@ -46,6 +46,8 @@ class Claim(Value, frozen=True):
     """Where a worker says it is. Made by the worker, read by its MEC node alone."""
 
     worker: AccountField
+    voter: AccountField
+    """What it wants to be drawn as: itself, or a key of its own for one task."""
     mec: AccountField
     """The node it is meant for: another node cannot replay it."""
     lat_e7: int
@@ -54,10 +56,11 @@ class Claim(Value, frozen=True):
 
 
 class SignedClaim(Value, frozen=True):
-    """A claim and the worker's Ed25519 signature of it."""
+    """A claim and Ed25519 signatures of it: the worker's, and its voter's unless that is the worker itself."""
 
     claim: Claim
     signature: bytes
+    voter_signature: bytes
 
 
 class Attestation(Value, frozen=True):
@@ -83,6 +86,8 @@ class Ballot(Value, frozen=True):
     vote_until_ms: int
     """Block time until which votes are taken."""
     reveal_until_ms: int
+    voter: AccountField
+    """Which key of the worker was drawn."""
     ticket: Ticket
 
 
@@ -143,11 +148,13 @@ def read(type_: type[Message], raw: bytes) -> Message:
     return decode(type_, raw, limit=MAX_MESSAGE_BYTES)
 
 
-def seal_claim(worker: Identity, mec: PeerId, where: Point, now_ms: int) -> bytes:
-    """A signed claim that only `mec` can open."""
+def seal_claim(worker: Identity, mec: PeerId, where: Point, now_ms: int, *, voter: Identity | None = None) -> bytes:
+    """A signed claim that only `mec` can open; `voter`: the key to be drawn as, when it is not the worker's own."""
     lat_e7, lon_e7 = where.e7
-    claim = Claim(worker.account, Account(mec.public_key), lat_e7, lon_e7, now_ms)
-    signed = SignedClaim(claim, worker.sign(_PRESENCE_DOMAIN + encode(claim)))
+    drawn = worker if voter is None else voter
+    claim = Claim(worker.account, drawn.account, Account(mec.public_key), lat_e7, lon_e7, now_ms)
+    said = _PRESENCE_DOMAIN + encode(claim)
+    signed = SignedClaim(claim, worker.sign(said), b"" if drawn.account == worker.account else drawn.sign(said))
     return seal(mec, encode(signed))
 
 
@@ -165,8 +172,13 @@ def open_claim(mec: Identity, sealed: bytes) -> Claim:
     if claim.mec != mec.account:
         msg = "the presence claim is meant for another MEC node"
         raise MalformedError(msg)
-    if not verify(claim.worker, signed.signature, _PRESENCE_DOMAIN + encode(claim)):
+    said = _PRESENCE_DOMAIN + encode(claim)
+    if not verify(claim.worker, signed.signature, said):
         msg = "the presence claim is not signed by its worker"
+        raise MalformedError(msg)
+    own = claim.voter == claim.worker
+    if signed.voter_signature if own else not verify(claim.voter, signed.voter_signature, said):
+        msg = "the presence claim is not signed by its voter"
         raise MalformedError(msg)
     return claim
 

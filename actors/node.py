@@ -16,6 +16,7 @@ from actors.identity import Identity
 from actors.ledger import FoundBlock, Heads, Outcome, OutcomeUnknownError, Sender, Stage
 from actors.links import LedgerLinks, LedgerPeers, open_overlay, subscribed
 from actors.messages import GATEWAY, GENESIS, SYNC, blocks_topic, tx_topic
+from actors.peering import direct_peers
 from actors.verdicts import judge_block, judge_transaction
 from actors.world import World
 from chain.codec import block_id, decode_block, decode_transaction, encode, transaction_id
@@ -85,10 +86,15 @@ class FullNode:
         self.name = name
         self.identity = identity
         self.core = core
-        self.overlay = open_overlay(world, name, identity, transport)
+        direct = direct_peers(world, name, identity.peer_id)
+        for peer, address in direct.items():
+            if address is not None:
+                world.addresses.told(peer, [address])
+        self.overlay = open_overlay(world, name, identity, transport, direct=direct)
         self.witnesses: list[Witness] = []
         self._store = store
-        self._links = LedgerLinks(world, name, self.overlay, known)
+        elsewhere = [peer for peer, address in direct.items() if address is not None]
+        self._links = LedgerLinks(world, name, self.overlay, [*known, *elsewhere], direct=direct)
         self._effects: deque[LedgerEffect] = deque()
         self._work = trio.Event()
         self._done = trio.Event()
@@ -156,15 +162,16 @@ class FullNode:
         async for delivery in deliveries:
             if delivery.peer is None:
                 continue
-            self.receive_block(delivery.peer, decode_block(delivery.message.data))
+            message = delivery.message
+            self._receive_block(delivery.peer, decode_block(message.data), publisher=message.source)
             await self._make_room()
 
-    def receive_block(self, peer: PeerId, block: Block) -> None:
-        """Import a block whose encoding was checked; a bad one costs `peer`."""
+    def _receive_block(self, peer: PeerId, block: Block, *, publisher: PeerId) -> None:
+        """Import a block whose encoding was checked; a bad one costs its publisher, for only that one has executed it."""
         try:
             self._feed(self.core.receive_block(peer, block, self.world.clock.now_ms()))
         except InvalidBlockError as error:
-            self._penalise(peer, str(error))
+            self.blame(publisher, str(error))
 
     def _peer_up(self, peer: PeerId) -> None:
         """`peer` is a ledger node that can be asked."""
@@ -253,8 +260,8 @@ class FullNode:
                 if len(self._dropped) > MAX_DROPPED:
                     self._dropped.popitem(last=False)
                 self._wake_waiters()
-            case Penalise(peer, reason):
-                self._penalise(PeerId(peer), reason)
+            case Penalise(peer, reason, knew):
+                self.blame(PeerId(peer), reason, knew=knew)
 
     def _advance(self, found: FoundBlock) -> None:
         for transaction in found.block.transactions:
@@ -278,13 +285,17 @@ class FullNode:
         try:
             return self.core.answer(peer, body)
         except MalformedError as error:
+            self.blame(peer, f"malformed request: {error}")
             raise RequestRefused(str(error)) from None
 
     async def _serve_genesis(self, peer: PeerId, body: bytes) -> bytes:  # noqa: ARG002 - the same for everybody
         return encode(self.world.genesis)
 
-    def _penalise(self, peer: PeerId, reason: str) -> None:
+    def blame(self, peer: PeerId, reason: str, *, knew: bool = True) -> None:
+        """`peer` sent something provably wrong: if it must have known, this costs it its place in our meshes."""
         self.world.journal.record(self.name, "penalised", peer=str(peer)[-8:], reason=reason)
+        if knew:
+            self.overlay.complain(peer)
 
     # What gateways and local actors ask (see `actors.gateway.LedgerNode`). --------------------------------------
 

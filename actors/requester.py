@@ -5,9 +5,11 @@ from typing import ClassVar
 
 import trio
 
+from actors.gateway import RemoteLedger
 from actors.identity import Identity
 from actors.ledger import GatewayError, OutcomeUnknownError
 from actors.light_node import LightNode
+from actors.pseudonyms import Pseudonyms
 from actors.sensing.city import Incident
 from actors.sensing.mobility import Point
 from chain.errors import Refused
@@ -27,7 +29,9 @@ class Requester:
 
     role: ClassVar[str] = "requester"
 
-    def __init__(self, node: LightNode, home: Point, incidents: Iterator[Incident]) -> None:
+    def __init__(
+        self, node: LightNode, home: Point, incidents: Iterator[Incident], *, use_pseudonyms: bool = False
+    ) -> None:
         self.world, self.name = node.world, node.name
         self.identity: Identity = node.identity
         self.node = node
@@ -37,6 +41,7 @@ class Requester:
         self._home = home
         self._incidents = incidents
         self._room = trio.CapacityLimiter(MAX_UNDER_WAY)
+        self.pseudonyms = Pseudonyms(node.identity, self.world.clock.now_ms()) if use_pseudonyms else None
 
     def where(self) -> Point | None:
         """At home."""
@@ -58,10 +63,18 @@ class Requester:
                 nursery.start_soon(self._report, incident)
             await trio.sleep_forever()
 
+    def reporting_ledger(self) -> RemoteLedger:
+        """Access in the name that the next report is made in: a fresh one, if pseudonyms are used."""
+        if self.pseudonyms is None or self.node.mec is None:
+            return self.ledger
+        fresh = self.pseudonyms.fresh()
+        self.pseudonyms.use(fresh.account)
+        return self.node.ledger_as(fresh, self.node.mec)
+
     async def submit(self, type_: str, where: Point) -> TxId:
         """Submit one report, seen now. Raises Refused, GatewayError or OutcomeUnknownError."""
         lat_e7, lon_e7 = where.e7
-        outcome = await self.ledger.call(
+        outcome = await self.reporting_ledger().call(
             "spatial", "submit", type_, lat_e7, lon_e7, self.world.clock.now_ms(), stage="accepted"
         )
         return outcome.transaction
@@ -74,9 +87,10 @@ class Requester:
 
     async def _try_to_report(self, incident: Incident) -> None:
         lat_e7, lon_e7 = incident.where.e7
+        ledger = self.reporting_ledger()
         for _ in range(RETRIES):
             try:
-                outcome = await self.ledger.call(
+                outcome = await ledger.call(
                     "spatial", "submit", incident.type, lat_e7, lon_e7, self.world.clock.now_ms()
                 )
             except Refused as refused:

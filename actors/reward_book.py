@@ -1,7 +1,7 @@
 """Who was paid what, from blocks as they come: pending while a block can still be replaced, then for good."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -45,19 +45,23 @@ class RewardBook:
         self._final_height = max(self._final_height, final_height)
         self._drop_pending()
 
-    def pending_of(self, account: Account) -> Sequence[RewardEntry]:
-        """What an account is paid in blocks that are not final, latest first."""
+    def pending_of(self, accounts: Collection[Account]) -> Sequence[RewardEntry]:
+        """What an actor's accounts are paid in blocks that are not final, latest first."""
         return [
             entry
             for height in sorted(self._pending, reverse=True)
             for who, entry in self._pending[height]
-            if who == account
+            if who in accounts
         ]
 
-    def of(self, account: Account) -> Sequence[RewardEntry]:
-        """The last rewards of an account, latest first, at most MAX_REWARDS."""
-        final = self._final.get(account, ())
-        return list(islice((*self.pending_of(account), *reversed(final)), MAX_REWARDS))
+    def of(self, accounts: Collection[Account]) -> Sequence[RewardEntry]:
+        """The last rewards of an actor's accounts, latest first, at most MAX_REWARDS."""
+        final = sorted(
+            (entry for account in accounts for entry in self._final.get(account, ())),
+            key=lambda entry: entry.height,
+            reverse=True,
+        )
+        return list(islice((*self.pending_of(accounts), *final), MAX_REWARDS))
 
     def _drop_pending(self) -> None:
         for height in [height for height in self._pending if height <= self._final_height]:

@@ -33,6 +33,7 @@ from actors.world import World
 from chain.genesis import Genesis, Network
 from chain.store import MemoryStore, Store
 from net.gossip.config import GossipConfig
+from net.libp2p_address import parse_address
 from net.peer import Address, PeerId
 
 DEFAULT_SIMULATION_S = 600.0
@@ -83,10 +84,8 @@ def doors(texts: Sequence[str]) -> Sequence[Address]:
     """Check addresses to listen on; none stands for a free port of this machine. Raises ScenarioError."""
     if not texts:
         return (LOOPBACK,)
-    from net.libp2p_host import parse_address  # noqa: PLC0415 - importing libp2p costs 1.2 s
-
     try:
-        named = [parse_address(text)[2] for text in texts]
+        named = [parse_address(text).peer for text in texts]
     except ValueError as error:
         msg = f"--listen: {error}"
         raise ScenarioError(msg) from None
@@ -292,17 +291,19 @@ class _Stores:
 
     def __init__(self, world: World, data: Path | None) -> None:
         self._world, self._data = world, data
+        self._keep_blocks = world.scenario.ledger.keep_blocks or None
 
     def open(self, member: Member) -> Store:
         """Raises StoreError."""
         if self._data is None:
-            return MemoryStore()
+            return MemoryStore(keep_blocks=self._keep_blocks)
         from chain.sqlite_store import SqliteStore  # noqa: PLC0415 - not for runs in memory
 
         return SqliteStore(
             self._path(self._data, member),
             self._world.network.id,
             durability=self._world.scenario.ledger.durability,
+            keep_blocks=self._keep_blocks,
         )
 
     def lose(self, member: Member) -> None:

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from actors.fault_config import LINK_FAULTS, Fault, kind_of
 from net.memory_conditions import INFINITY, LANE_BYTES, LinkConditions, Spread
+from net.peer import split_address
 
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
@@ -50,6 +51,8 @@ class RequesterConfig(_Section, frozen=True):
     count: NotNegative = 10
     false_share: Share = 0.2
     """Share of generated reports of things that are not there."""
+    pseudonyms: bool = False
+    """A fresh key for each report."""
 
 
 class WorkerConfig(_Section, frozen=True):
@@ -65,6 +68,8 @@ class WorkerConfig(_Section, frozen=True):
     """How often they tell their MEC node where they are."""
     look_ms: tuple[NotNegative, Positive] = (300, 2_000)
     """Shortest and longest time it takes to go and look."""
+    pseudonyms: bool = False
+    """A fresh key for each vote, which the MEC node that draws it can link with the worker, and nobody else."""
 
 
 class MinerConfig(_Section, frozen=True):
@@ -103,6 +108,10 @@ class PopulationConfig(_Section, frozen=True):
     facility: FacilityConfig = FacilityConfig()
 
 
+LEAST_KEPT_BLOCKS = 1_024
+"""A node that is not far enough behind to take a state asks for so many bodies, and others must have them."""
+
+
 class LedgerConfig(_Section, frozen=True):
     """Consensus parameters; part of genesis, hence the same for all."""
 
@@ -121,6 +130,8 @@ class LedgerConfig(_Section, frozen=True):
     max_block_bytes: Annotated[int, Meta(ge=32_768, le=524_288)] = 262_144
     durability: Literal["kill", "power"] = "kill"
     """What a committed block survives."""
+    keep_blocks: NotNegative = 0
+    """Bodies, receipts and events of the last so many final blocks are kept, of older blocks the header; 0: of all."""
     open_enrolment: bool = True
     """Whether MEC nodes and facilities that are not in genesis may enrol themselves."""
 
@@ -204,6 +215,9 @@ class NetworkConfig(_Section, frozen=True):
     """Memory links only: after how long without hearing of it a peer behind a cut link is given up."""
     degree: Positive = 6
     """Links that a ledger node opens to other ledger nodes."""
+    direct: Annotated[tuple[Annotated[str, Meta(max_length=256)], ...], Meta(max_length=64)] = ()
+    """Explicit peering: ledger nodes that stay linked, outside meshes and scores, and pass everything on to each other. By
+    name (``mec-01``), or those of other processes by address (``/ip4/…/tcp/…/p2p/…``); these must list us as well."""
     heartbeat_ms: Positive = 1_000
     """How often gossip repairs its meshes and tells what it has."""
     scoring: bool = True
@@ -319,6 +333,9 @@ def _check(scenario: Scenario) -> None:
     """What spans several keys."""
     place, spatial, population = scenario.place, scenario.spatial, scenario.population
     problems = []
+    if 0 < scenario.ledger.keep_blocks < LEAST_KEPT_BLOCKS:
+        kept = scenario.ledger.keep_blocks
+        problems.append(f"ledger.keep_blocks: {kept}, allowed are 0 (all) and {LEAST_KEPT_BLOCKS} or more")
     if place is not None and not (place.lat_min < place.lat_max and place.lon_min < place.lon_max):
         problems.append(f"place: the box {place.lat_min}..{place.lat_max}, {place.lon_min}..{place.lon_max} is empty")
     if "other" not in spatial.types:
@@ -345,6 +362,12 @@ def _check(scenario: Scenario) -> None:
         network.conditions()
     except ValueError as error:
         problems.append(f"network: {error}")
+    for number, entry in enumerate(network.direct):
+        if entry.startswith("/"):
+            try:
+                split_address(entry)
+            except ValueError as error:
+                problems.append(f"network.direct[{number}]: {error}")
     if network.kind != "memory":
         problems += [
             f"faults[{number}].kind: a {kind_of(fault)} needs network.kind memory"

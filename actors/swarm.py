@@ -244,7 +244,12 @@ class Swarm:
         light = self._light_node(world, member, transport)
         if member.role == "worker":
             return Worker(light, population.worker, member.place)
-        return Requester(light, member.place, self._incidents[member.name])
+        return Requester(
+            light,
+            member.place,
+            self._incidents[member.name],
+            use_pseudonyms=population.requester.pseudonyms,
+        )
 
     def _full_node(self, world: World, member: Member, transport: Transport) -> FullNode:
         store = self._stores.get(member.name)

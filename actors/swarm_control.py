@@ -1,16 +1,18 @@
 """A swarm behind the user interface's seam: implements `actors.control.Control` over the actors of a process."""
 
 from collections import Counter, OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import trio
 
 from actors.actor import Actor
+from actors.audit import UnauditableError, audit_report
 from actors.control import (
     ActorSnapshot,
     ActorSummary,
+    AuditView,
     BallotView,
     BlockSummary,
     BlockView,
@@ -19,6 +21,7 @@ from actors.control import (
     Located,
     Place,
     ReportView,
+    ResponseTimes,
     RunSnapshot,
     Submitted,
     TransactionView,
@@ -26,6 +29,7 @@ from actors.control import (
     UnknownRecordError,
     Update,
 )
+from actors.facility import Facility
 from actors.ledger import FoundBlock, GatewayError, OutcomeUnknownError
 from actors.light_node import LightNode
 from actors.node import FullNode
@@ -35,15 +39,26 @@ from actors.reward_book import RewardBook
 from actors.sensing.mobility import Point
 from actors.swarm import Swarm
 from actors.update_stream import BoundedStream
-from actors.views import actor_id, block_summary, block_view, report_view, sent_view, shown_status, transaction_view
+from actors.views import (
+    actor_id,
+    audit_view,
+    block_summary,
+    block_view,
+    report_view,
+    response_times,
+    sent_view,
+    shown_status,
+    transaction_view,
+)
 from actors.worker import Worker
 from chain.codec import block_id
 from chain.contract import event_fields
 from chain.contracts.accounts import balance_of
+from chain.contracts.spatial_board import public_responses
 from chain.contracts.spatial_queries import MAX_PAGE
 from chain.contracts.spatial_records import STATUSES, Content, Listed, Report
 from chain.errors import Refused
-from chain.values import BlockId, TxId
+from chain.values import Account, BlockId, TxId
 
 MAX_STREAMS = 256
 MAX_SENT = 256
@@ -104,7 +119,7 @@ class SwarmControl:
         found = self._find(actor)
         where = found.where()
         node = found.node
-        account = found.identity.account
+        accounts = accounts_of(found)
         gateway = None
         if isinstance(node, LightNode):
             gateway = self._world.name_of(node.mec.public_key) if node.mec is not None else ""
@@ -115,8 +130,9 @@ class SwarmControl:
             can_attend=isinstance(found, Worker | Requester),
             can_submit=True,
             can_vote=isinstance(found, Worker),
-            rewards=self._rewards.of(account),
-            pending_reward=sum(entry.amount for entry in self._rewards.pending_of(account)),
+            rewards=self._rewards.of(accounts),
+            pending_reward=sum(entry.amount for entry in self._rewards.pending_of(accounts)),
+            responses=self._responses(found),
         )
 
     async def reports(
@@ -144,7 +160,7 @@ class SwarmControl:
             row: Report = await self._ask(lambda: found.ledger.query("spatial", "report", id_))
         except UnknownRecordError:
             content = self._sent.get(id_)
-            if content is None or content.requester != found.identity.account:
+            if content is None or content.requester not in accounts_of(found):
                 raise
             outcome = await self._ask(lambda: found.ledger.outcome(id_))
             if outcome is None:
@@ -154,6 +170,17 @@ class SwarmControl:
         if row.status == "assigned":
             progress = await self._ask(lambda: found.ledger.query("spatial", "progress", id_))
         return self._view(found, Listed(row, progress))
+
+    async def audit(self, actor: str, report: str) -> AuditView:
+        """See `Control.audit`."""
+        found = self._find(actor)
+        genesis, id_ = self._world.genesis, TxId(_id_bytes(report))
+        registry = self._world.network.registry
+        try:
+            audit = await self._ask(lambda: audit_report(found.ledger, registry, genesis.spatial, id_))
+        except UnauditableError as error:
+            raise UnknownRecordError(str(error)) from None
+        return audit_view(audit)
 
     async def nearby(self, actor: str, type_: str, lat: float, lon: float) -> Sequence[ReportView]:
         """See `Control.nearby`."""
@@ -235,10 +262,11 @@ class SwarmControl:
         found = self._find(actor)
         lat_e7, lon_e7 = Point(lat, lon).e7
         now = self._world.clock.now_ms()
+        ledger = found.reporting_ledger() if isinstance(found, Requester) else found.ledger
         outcome = await self._command(
-            lambda: found.ledger.call("spatial", "submit", type_, lat_e7, lon_e7, now, stage="accepted")
+            lambda: ledger.call("spatial", "submit", type_, lat_e7, lon_e7, now, stage="accepted")
         )
-        self._sent[outcome.transaction] = Content(found.identity.account, type_, lat_e7, lon_e7, now)
+        self._sent[outcome.transaction] = Content(ledger.identity.account, type_, lat_e7, lon_e7, now)
         if len(self._sent) > MAX_SENT:
             self._sent.popitem(last=False)
         return Submitted(outcome.transaction.hex())
@@ -349,12 +377,18 @@ class SwarmControl:
             name=actor.name,
             role=actor.role,
             state=self._swarm.states[actor.name],
-            balance=balance_of(core.final_state, actor.identity.account) if core else 0,
+            balance=sum(balance_of(core.final_state, account) for account in accounts_of(actor)) if core else 0,
             peers=len(node.overlay.peers()),
             height=core.final.height if core else 0,
             attended=isinstance(actor, Worker | Requester) and actor.attended,
             ledger_node=isinstance(node, FullNode),
         )
+
+    def _responses(self, actor: Actor) -> ResponseTimes | None:
+        node = self._reference()
+        if not isinstance(actor, Facility) or node is None:
+            return None
+        return response_times(public_responses(node.core.final_state, actor.identity.account))
 
     async def _list(self, actor: Actor, method: str, *args: Any) -> Sequence[Listed]:
         rows: Sequence[Listed] = await self._ask(lambda: actor.ledger.query("spatial", method, *args))
@@ -362,7 +396,7 @@ class SwarmControl:
 
     def _view(self, actor: Actor, row: Listed) -> ReportView:
         core = node.core if (node := self._reference()) else None
-        return report_view(row.report, row.progress, actor.identity.account, core.final.time_ms if core else 0)
+        return report_view(row.report, row.progress, accounts_of(actor), core.final.time_ms if core else 0)
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -408,3 +442,11 @@ def _id_bytes(text: str) -> bytes:
     if len(raw) != 32:
         raise UnknownRecordError(text[:80])
     return raw
+
+
+def accounts_of(actor: Actor) -> Collection[Account]:
+    """An actor's own account and those of the pseudonyms that served it."""
+    own = [actor.identity.account]
+    if isinstance(actor, Worker | Requester) and actor.pseudonyms is not None:
+        own += actor.pseudonyms.used()
+    return frozenset(own)

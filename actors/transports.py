@@ -9,6 +9,7 @@ from actors.scenario import ScenarioError
 from actors.sensing.mobility import Point
 from actors.world import World
 from net.composite import MEMORY, TCP, CompositeTransport, Part
+from net.libp2p_address import parse_address, with_port
 from net.memory import LinkConditions, MemoryNetwork
 from net.peer import Address, PeerId
 from net.transport import Transport
@@ -73,9 +74,9 @@ class Transports:
         """The ports on which each actor listens now, one a door; actors whose doors share ports are left out."""
         found = {}
         for name, transport in self._listening.items():
-            ports = tuple(dict.fromkeys(int(address.rpartition("/")[2]) for address in transport.addresses))
-            if len(ports) == len(self._doors):
-                found[name] = ports
+            bound = dict.fromkeys((where.quic, where.port) for where in map(parse_address, transport.addresses))
+            if len(bound) == len(self._doors):
+                found[name] = tuple(port for _, port in bound)
         return found
 
     def _libp2p(self, member: Member) -> Transport:
@@ -103,13 +104,13 @@ def _dialler(member: Member) -> Transport:
 
 def _nth(door: Address, place: int) -> Address:
     """The same address some ports on. Raises ScenarioError when there are no more."""
-    host, _, port = door.rpartition("/")
-    if port == "0":
+    port = parse_address(door).port
+    if port == 0:
         return door
-    if int(port) + place > MAX_PORT:
-        msg = f"--listen {door}: actor number {place + 1} would need port {int(port) + place}"
+    if port + place > MAX_PORT:
+        msg = f"--listen {door}: actor number {place + 1} would need port {port + place}"
         raise ScenarioError(msg)
-    return Address(f"{host}/{int(port) + place}")
+    return with_port(door, port + place)
 
 
 def _by_distance(

@@ -1,18 +1,19 @@
 """From the ledger's values to what people are shown: text ids, degrees, names of arguments. Pure functions."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from actors.control import BlockSummary, BlockView, ReportView, TransactionView
+from actors.control import AuditView, BlockSummary, BlockView, ReportView, ResponseTimes, TransactionView
 from actors.ledger import FoundBlock, Outcome
 from actors.world import World
 from chain.codec import block_id, encode, transaction_id
 from chain.contract import event_fields
-from chain.contracts.spatial_records import Content, Progress, Report
+from chain.contracts.spatial_audit import Audit
+from chain.contracts.spatial_records import Content, Progress, Report, Responses
 from chain.errors import Refused
 from chain.values import ACCOUNT_BYTES, Account, Header, Receipt, Transaction, TxId
 from net.peer import PeerId
@@ -31,8 +32,8 @@ def shown_status(status: str) -> str:
     return SHOWN_STATUS.get(status, status)
 
 
-def report_view(row: Report, progress: Progress | None, viewer: Account, final_ms: int) -> ReportView:
-    """One report. `final_ms` is the time of the last final block: what happened later is not final."""
+def report_view(row: Report, progress: Progress | None, viewer: Collection[Account], final_ms: int) -> ReportView:
+    """One report. `viewer`: the accounts of who looks; `final_ms` is the time of the last final block: what happened later is not final."""
     content = row.content
     times = [
         ("pending", row.recorded_ms),
@@ -58,7 +59,7 @@ def report_view(row: Report, progress: Progress | None, viewer: Account, final_m
         vote_until_ms=progress.vote_until_ms if progress else None,
         outcome=row.outcome or None,
         history=history,
-        mine=content is not None and content.requester == viewer,
+        mine=content is not None and content.requester in viewer,
         final=bool(history) and history[-1][1] <= final_ms,
     )
 
@@ -88,6 +89,31 @@ def sent_view(report: TxId, content: Content, outcome: Outcome) -> ReportView:
         mine=True,
         final=refused and outcome.stage == "final",
         refusal=refusal,
+    )
+
+
+def response_times(found: Responses) -> ResponseTimes:
+    """Means of what the ledger keeps as sums."""
+    return ResponseTimes(
+        taken=found.taken,
+        wait_ms=found.waited_ms // found.taken if found.taken else None,
+        closed=found.closed,
+        review_ms=found.reviewed_ms // found.closed if found.closed else None,
+    )
+
+
+def audit_view(found: Audit) -> AuditView:
+    """What replaying a draw gave."""
+    return AuditView(
+        report=found.report.hex(),
+        verdict=found.verdict,
+        findings=found.findings,
+        assigner=actor_id(found.assigner) if found.assigner else None,
+        seed_height=found.seed_height,
+        seed=found.seed.hex() if found.seed else None,
+        candidates=len(found.candidates),
+        attempt=found.attempt,
+        group=[actor_id(worker) for worker in found.group],
     )
 
 

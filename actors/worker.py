@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import trio
 
+from actors.gateway import RemoteLedger
 from actors.identity import Identity
 from actors.ledger import GatewayError, OutcomeUnknownError
 from actors.light_node import LightNode
@@ -24,18 +25,19 @@ from actors.messages import (
     read,
     seal_claim,
 )
+from actors.pseudonyms import Pseudonyms
 from actors.scenario import WorkerConfig
 from actors.sensing.mobility import Point, RandomWaypoint
 from actors.verdicts import judge_notice
 from chain.contracts.spatial_draw import commit_ballot
 from chain.contracts.spatial_records import SALT_BYTES
 from chain.errors import MalformedError, Refused
-from chain.values import TxId
+from chain.values import Account, TxId
 from net.gossip.events import Message, Verdict
 from net.overlay import Delivery
 from net.peer import PeerId
 from net.requests import RequestRefused
-from net.transport import TransportError
+from net.transport import NotConnectedError, TransportError
 
 MAX_BALLOTS = 256
 """Ballots remembered, those long over first to go; with so many open ones, further ones are refused."""
@@ -54,6 +56,10 @@ class Task:
 
     ballot: Ballot
     distance_m: float
+    ledger: RemoteLedger
+    """In the name of the key that was drawn."""
+    mec: PeerId
+    """Who drew it."""
     choice: bool | None = None
     decided_by: str | None = None
     """``"human"`` or ``"actor"``."""
@@ -92,6 +98,7 @@ class Worker:
         self._look_rng = self.world.rng(self.name, "look")
         self._cell = ""
         self._nursery: trio.Nursery | None = None
+        self.pseudonyms = Pseudonyms(node.identity, self.world.clock.now_ms()) if config.pseudonyms else None
 
     @property
     def attended(self) -> bool:
@@ -145,7 +152,8 @@ class Worker:
             return False
         try:
             await self.node.reach(mec)
-            claim = seal_claim(self.identity, mec, where, self.world.clock.now_ms())
+            voter = self.pseudonyms.fresh() if self.pseudonyms is not None else None
+            claim = seal_claim(self.identity, mec, where, self.world.clock.now_ms(), voter=voter)
             answer = await self.node.overlay.request(mec, PRESENCE, claim, timeout=PRESENCE_TIMEOUT_S)
             attestation = read(Attestation, answer)
         except (TransportError, MalformedError) as error:
@@ -204,12 +212,22 @@ class Worker:
                 raise RequestRefused(msg)
             del self.tasks[over]
         assert self._nursery is not None  # noqa: S101 - requests are served inside run()
-        task = Task(ballot, self.where().distance_m(Point.from_e7(ballot.lat_e7, ballot.lon_e7)))
+        distance_m = self.where().distance_m(Point.from_e7(ballot.lat_e7, ballot.lon_e7))
+        task = Task(ballot, distance_m, self._ledger_of(Account(ballot.voter), peer), peer)
         self.tasks[report] = task
         self.world.journal.record(self.name, "ballot", report=report.hex()[:16])
         self._nursery.start_soon(self._vote, report, task)
         await trio.lowlevel.checkpoint()
         return b""
+
+    def _ledger_of(self, voter: Account, mec: PeerId) -> RemoteLedger:
+        if voter == self.identity.account:
+            return self.ledger
+        identity = self.pseudonyms.use(voter) if self.pseudonyms is not None else None
+        if identity is None:
+            msg = "a ballot for a key that is not ours"
+            raise RequestRefused(msg)
+        return self.node.ledger_as(identity, mec)
 
     def decide(self, report: TxId, *, confirm: bool) -> None:
         """Let a human decide a ballot. Raises Refused (``no_ballot``, ``vote_cast``, ``vote_window_closed``)."""
@@ -241,13 +259,13 @@ class Worker:
             return
         salt = self._salt(report)
         task.stage = "committed"
-        commitment = commit_ballot(report, self.identity.account, task.choice, salt)
-        if not await self._send(report, "vote", ballot.vote_until_ms, commitment, ballot.ticket):
+        commitment = commit_ballot(report, task.ledger.identity.account, task.choice, salt)
+        if not await self._send(report, task, "vote", ballot.vote_until_ms, commitment, ballot.ticket):
             self._finish(report, task, "missed", "vote")
             return
         self.world.journal.record(self.name, "voted", report=report.hex()[:16])
         await clock.sleep_until_ms(ballot.vote_until_ms + REVEAL_MARGIN_MS)
-        if not await self._send(report, "reveal", ballot.reveal_until_ms, task.choice, salt):
+        if not await self._send(report, task, "reveal", ballot.reveal_until_ms, task.choice, salt):
             self._finish(report, task, "missed", "reveal")
             return
         self._finish(report, task, "revealed", "")
@@ -266,12 +284,14 @@ class Worker:
         """A secret of ours for this report: the same after a restart, so that a vote can still be revealed."""
         return sha256(b"crowdmesh:worker:salt:1:" + self.identity.secret + report).digest()[:SALT_BYTES]
 
-    async def _send(self, report: TxId, method: str, until_ms: int, *args: object) -> bool:
+    async def _send(self, report: TxId, task: Task, method: str, until_ms: int, *args: object) -> bool:
         """Call until it is included or its window is over."""
         while self.world.clock.now_ms() <= until_ms:
             left_s = max(1.0, (until_ms - self.world.clock.now_ms()) / 1000)
             try:
-                await self.ledger.call("spatial", method, report, *args, stage="included", patience_s=left_s)
+                if task.ledger is not self.ledger:
+                    await self.node.reach(task.mec)  # we may have walked away from it
+                await task.ledger.call("spatial", method, report, *args, stage="included", patience_s=left_s)
             except Refused as refused:
                 if refused.reason in ("vote_twice", "reveal_twice"):
                     return True  # an earlier attempt of ours made it after all
@@ -280,7 +300,7 @@ class Worker:
                         self.name, "vote_refused", report=report.hex()[:16], method=method, reason=refused.reason
                     )
                     return False
-            except (GatewayError, OutcomeUnknownError):
+            except (GatewayError, OutcomeUnknownError, NotConnectedError):
                 pass
             else:
                 return True

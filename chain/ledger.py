@@ -91,6 +91,8 @@ class Penalise:
 
     peer: bytes
     reason: str
+    knew: bool = True
+    """False: it may have passed on in good faith what it could not check either."""
 
 
 LedgerEffect = Broadcast | Ask | Save | Committed | Reorged | Finalised | Jumped | Dropped | Penalise

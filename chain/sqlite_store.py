@@ -3,6 +3,8 @@
 Durability ``"kill"`` (synchronous=NORMAL): what `save` returned from survives the death of the process. ``"power"``
 (FULL): also a power cut, at the price of an fsync per save. One process may have a store open at a time. One thread
 may save while another reads: what is final reads the same all the time, what a save is about may not be there yet.
+
+A store that prunes reuses the room of what it drops: its file stops growing, and does not shrink.
 """
 
 import sqlite3
@@ -16,10 +18,10 @@ from chain.errors import MalformedError, StoreError
 from chain.ledger import Save
 from chain.snapshot import state_chunks, state_of
 from chain.state import WorldState
-from chain.store import Loaded, StoredBlock, StoredEvent, check_events_limit, events_of
+from chain.store import Loaded, StoredBlock, StoredEvent, check_events_limit, events_of, pruned_below
 from chain.values import Block, BlockId, Event, Header, Receipt, Transaction, TxId
 
-SCHEMA = 1
+SCHEMA = 2
 _APPLICATION_ID = 0x63_6D_73_68  # "cmsh": so that no other program's database is taken for ours
 _SYNCHRONOUS = {"kill": "NORMAL", "power": "FULL"}
 
@@ -32,7 +34,7 @@ CREATE TABLE blocks (
     height INTEGER NOT NULL,
     best INTEGER NOT NULL,        -- 1 on the best chain
     header BLOB NOT NULL,
-    transactions BLOB,            -- NULL where only the header is known
+    transactions BLOB,            -- NULL where only the header is known, or was kept
     receipts BLOB
 );
 CREATE INDEX blocks_by_height ON blocks (best, height);
@@ -55,17 +57,28 @@ CREATE INDEX events_by_height ON events (height, place, position);
 CREATE INDEX events_by_name ON events (contract, name, height);
 CREATE TABLE snapshot (chunk INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
+_MIGRATIONS = {1: "INSERT INTO meta VALUES ('pruned', x'00')"}
+"""What makes a store of each older schema one of the next; all of them, or none, when a store is opened."""
 
 
 class SqliteStore:
     """A `chain.store.Store` in one file (and SQLite's -wal beside it)."""
 
-    def __init__(self, path: Path | str, chain: BlockId, *, durability: Literal["kill", "power"] = "kill") -> None:
-        """Open the store at `path`, or make it, for the network whose genesis id is `chain`.
+    def __init__(
+        self,
+        path: Path | str,
+        chain: BlockId,
+        *,
+        durability: Literal["kill", "power"] = "kill",
+        keep_blocks: int | None = None,
+    ) -> None:
+        """Open the store at `path`, or make it, for the network whose genesis id is `chain`; see `pruned_below`.
 
-        Raises StoreError when it is open elsewhere, is damaged, is no store, is of another network, or of a newer schema.
+        Reads all of the file to check it. A store of an older schema is brought up to date. Raises StoreError when it is
+        open elsewhere, is damaged, is no store, is of another network, or of a newer schema.
         """
         self._path = str(path)
+        self._keep_blocks = keep_blocks
         with self._blame():
             self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=0)
         try:
@@ -88,13 +101,37 @@ class SqliteStore:
             )
             self._set("chain", chain)
             self._set("base", 0)
+            self._set("pruned", 0)
             self._db.execute("COMMIT")
-        schema = self._number("PRAGMA user_version")
-        if schema != SCHEMA:
-            raise StoreError(f"{self._path} has schema {schema}, this program reads {SCHEMA}")
+        self._migrate(self._number("PRAGMA user_version"))
         found = self._get("chain")
         if found != chain:
             raise StoreError(f"{self._path} is of the network {found.hex()[:16]}, this is {chain.hex()[:16]}")
+        self._check()
+
+    def _migrate(self, schema: int) -> None:
+        if schema == SCHEMA:
+            return
+        steps = range(schema, SCHEMA)
+        if not steps or not all(step in _MIGRATIONS for step in steps):
+            raise StoreError(f"{self._path} has schema {schema}, this program reads 1 to {SCHEMA}")
+        script = " ".join(f"{_MIGRATIONS[step]};" for step in steps)
+        self._db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {SCHEMA}; COMMIT")
+
+    def _check(self) -> None:
+        """Find damage now, rather than when a peer asks for the block that it hit."""
+        (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict == "ok" and self._number("SELECT count(*) FROM meta WHERE key = 'head'"):
+            headers, top, known = self._db.execute(
+                "SELECT count(*), max(height), max(id = ?) FROM blocks WHERE best = 1", (self._get("head"),)
+            ).fetchone()
+            base, final = (decode_own(int, self._get(key)) for key in ("base", "final"))
+            if not (known and headers == top and base <= final <= top):
+                verdict = f"{headers} headers up to {top}, head {'known' if known else 'unknown'}, final {final}"
+        if verdict != "ok":
+            raise StoreError(
+                f"{self._path} is damaged ({verdict}): move it away, and what is missing comes back from other nodes"
+            )
 
     @contextmanager
     def _blame(self) -> Iterator[None]:
@@ -138,6 +175,7 @@ class SqliteStore:
                 self._forget_lost_branches(save.final_height)
                 if save.snapshot is not None:
                     self._keep(save.snapshot, save.final_height)
+                self._prune(save.final_height)
             except BaseException:
                 db.execute("ROLLBACK")
                 raise
@@ -218,6 +256,22 @@ class SqliteStore:
         self._db.execute("DELETE FROM snapshot")
         self._db.executemany("INSERT INTO snapshot VALUES (?, ?)", enumerate(state_chunks(state)))
         self._set("base", height)
+
+    def _prune(self, final_height: int) -> None:
+        """Drop bodies, indexes and events of blocks that are old enough, and leave their headers."""
+        if self._keep_blocks is None:
+            return
+        below = pruned_below(decode_own(int, self._get("base")), final_height, self._keep_blocks)
+        before = decode_own(int, self._get("pruned"))
+        if below <= before:
+            return
+        old = self._db.execute(
+            "SELECT seq FROM blocks WHERE best = 1 AND height > ? AND height <= ?", (before, below)
+        ).fetchall()
+        for table in ("events", "transactions"):
+            self._db.executemany(f"DELETE FROM {table} WHERE block = ?", old)  # noqa: S608 - constants
+        self._db.executemany("UPDATE blocks SET transactions = NULL, receipts = NULL WHERE seq = ?", old)
+        self._set("pruned", below)
 
     # --- reading --------------------------------------------------------------------------------------------------
 

@@ -92,10 +92,23 @@ def events_of(block: Block, receipts: Iterable[Receipt]) -> Iterator[StoredEvent
             yield StoredEvent(block.header.height, index, position, receipt.transaction, event)
 
 
-class MemoryStore:
-    """Keeps everything in this process: for simulations, and as the plain model in tests. Survives nothing."""
+def pruned_below(base_height: int, final_height: int, keep_blocks: int) -> int:
+    """Return up to which height, included, a store keeps nothing of a block but its header.
 
-    def __init__(self) -> None:
+    A store may be told to keep the bodies, receipts and events of the last `keep_blocks` final blocks alone. Whatever is
+    above the last snapshot, at `base_height`, stays: a restart executes it again.
+    """
+    return min(base_height, final_height - keep_blocks)
+
+
+class MemoryStore:
+    """Keeps blocks in this process: for simulations, and as the plain model in tests. Survives nothing.
+
+    With `keep_blocks`, as `pruned_below` says; else everything.
+    """
+
+    def __init__(self, *, keep_blocks: int | None = None) -> None:
+        self._keep_blocks = keep_blocks
         self._blocks: dict[BlockId, StoredBlock] = {}  # in the order saved
         self._headers: dict[BlockId, Header] = {}
         self._best: list[BlockId] = []  # from height 1
@@ -103,6 +116,7 @@ class MemoryStore:
         self._transactions: dict[TxId, tuple[BlockId, int]] = {}
         self._final_height = 0
         self._undecided: dict[BlockId, int] = {}  # heights of blocks that were not final when saved
+        self._pruned = 0
 
     def save(self, save: Save) -> None:
         for header in save.headers:
@@ -117,6 +131,7 @@ class MemoryStore:
         self._forget_lost_branches()
         if save.snapshot is not None:
             self._snapshot = (save.final_height, save.snapshot)
+        self._prune()
 
     def _follow(self, head: BlockId) -> None:
         branch = []
@@ -144,6 +159,16 @@ class MemoryStore:
         for found in decided:
             if self._best[self._undecided.pop(found) - 1] != found:
                 del self._blocks[found], self._headers[found]
+
+    def _prune(self) -> None:
+        if self._keep_blocks is None or self._snapshot is None:
+            return
+        below = pruned_below(self._snapshot[0], self._final_height, self._keep_blocks)
+        for height in range(self._pruned + 1, below + 1):
+            old = self._blocks.pop(self._best[height - 1], None)  # None: the header came without it
+            for transaction in old.block.transactions if old is not None else ():
+                self._transactions.pop(transaction_id(transaction), None)
+        self._pruned = max(self._pruned, below)
 
     def load(self) -> Loaded | None:
         if not self._headers:

@@ -9,6 +9,7 @@ reached the subscriber of a peer other than its publisher.
 
     stock             py-libp2p's Pubsub and GossipSub over TCP, Noise, Yamux
     tcp               ours over the same, each peer verifying every signature itself
+    quic              ours over QUIC, when asked for with --variant
     memory            ours over the memory transport; a signature is verified once per process, as swarms do
     memory_unshared   the same, each peer verifying every signature itself
 
@@ -38,7 +39,7 @@ from net.gossip.config import GossipConfig
 from net.gossip.events import Message, Verdict
 from net.memory import MemoryNetwork
 from net.overlay import Delivery, Overlay
-from net.peer import PeerId
+from net.peer import Address, PeerId
 from net.signing import Verify, verify, verify_once
 from net.transport import Transport
 
@@ -54,6 +55,9 @@ OURS_PER_STOCK = 20
 DIALS = 4
 """Dials under way at the same time."""
 VARIANTS = ("stock", "tcp", "memory", "memory_unshared")
+DOORS = {"tcp": Address("/ip4/127.0.0.1/tcp/0"), "quic": Address("/ip4/127.0.0.1/udp/0/quic-v1")}
+ALONE = ("quic",)
+"""Run only when named with --variant."""
 ROOT = Path(__file__).resolve().parent.parent
 
 Progress = Callable[[str], None]
@@ -237,10 +241,10 @@ async def run_ours(variant: str, nodes: int, degree: int, size: int, messages: i
     keys = [SigningKey(random.Random(f"{seed}/key/{number}").randbytes(32)) for number in range(nodes)]
     network = MemoryNetwork(rng=random.Random(f"{seed}/network"))
     transports: list[Transport]
-    if variant == "tcp":
+    if variant in DOORS:
         from net.libp2p_host import Libp2pTransport
 
-        transports = [Libp2pTransport(bytes(key)) for key in keys]
+        transports = [Libp2pTransport(bytes(key), listen=[DOORS[variant]]) for key in keys]
     else:
         transports = [network.attach(PeerId.from_public_key(bytes(key.verify_key))) for key in keys]
     check: Verify = verify_once if variant == "memory" else verify
@@ -346,7 +350,7 @@ async def run_stock(variant: str, nodes: int, degree: int, size: int, messages: 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the whole bench, or one variant in this process, and print JSON."""
     parser = argparse.ArgumentParser(prog="python -m experiments.bench_gossip", description=main.__doc__)
-    parser.add_argument("--variant", choices=VARIANTS, help="this one alone, in this process")
+    parser.add_argument("--variant", choices=VARIANTS + ALONE, help="this one alone, in this process")
     parser.add_argument("--nodes", type=int, default=50, help="peers (50)")
     parser.add_argument("--degree", type=int, default=6, help="links per peer (6)")
     parser.add_argument("--size", type=int, default=200, help="bytes per message (200)")

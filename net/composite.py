@@ -41,7 +41,7 @@ TIDY_S = 30.0
 MEMORY = ("/memory/",)
 """Addresses of `net.memory.MemoryTransport`."""
 TCP = ("/ip4/", "/ip6/", "/dns/", "/dns4/", "/dns6/")
-"""Addresses of `net.libp2p_host.Libp2pTransport`."""
+"""Addresses of `net.libp2p_host.Libp2pTransport`, be they of TCP or QUIC."""
 
 
 @dataclass(frozen=True, slots=True)

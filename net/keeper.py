@@ -1,7 +1,7 @@
 """Keeps a peer connected: dials known peers while there are too few links, and again when they come back."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -34,17 +34,27 @@ class ConnectionKeeper:
     """Holds an overlay's number of links between `min_degree` and `max_degree`, as far as the known peers allow.
 
     Below `min_degree`, dials known peers, chosen at random. Besides, dials again whom it had dialled and lost after a
-    while, the latest `min_degree` of them: two halves that a cut separated would else each be content with itself for good. Above `max_degree`, hangs up on the newest links that the
-    other side dialled, then on the newest of ours. `run` must be running.
+    while, the latest `min_degree` of them: two halves that a cut separated would else each be content with itself for
+    good. Above `max_degree`, hangs up on the newest links that the other side dialled, then on the newest of ours. Links
+    with `direct` peers are always wanted, as soon as their addresses are known (`add`). `run` must be running.
     """
 
-    def __init__(self, overlay: Overlay, *, min_degree: int, max_degree: int, rng: random.Random) -> None:
+    def __init__(
+        self,
+        overlay: Overlay,
+        *,
+        min_degree: int,
+        max_degree: int,
+        rng: random.Random,
+        direct: Collection[PeerId] = (),
+    ) -> None:
         if not 0 <= min_degree <= max_degree:
             raise ValueError(f"0 <= min_degree <= max_degree does not hold: {min_degree}, {max_degree}")
         self._overlay = overlay
         self._min_degree = min_degree
         self._max_degree = max_degree
         self._rng = rng
+        self._direct = frozenset(direct)
         self._known: dict[PeerId, _Known] = {}
         self._inbound: dict[PeerId, None] = {}  # links that others dialled, oldest first
         self._outbound: dict[PeerId, None] = {}
@@ -66,7 +76,7 @@ class ConnectionKeeper:
             known.addresses = tuple(addresses)
         else:
             if len(self._known) >= MAX_KNOWN:
-                del self._known[max(self._known, key=lambda p: (self._known[p].failures, p))]
+                del self._known[max(self._known, key=lambda p: (p not in self._direct, self._known[p].failures, p))]
             self._known[peer] = _Known(tuple(addresses))
         self._changed.set()
 
@@ -111,16 +121,25 @@ class ConnectionKeeper:
             self._changed = trio.Event()
             surplus = len(self._overlay.peers()) - self._max_degree
             if surplus > 0:
-                for peer in [*reversed(self._inbound), *reversed(self._outbound)][:surplus]:
+                newest = (*reversed(self._inbound), *reversed(self._outbound))
+                for peer in [peer for peer in newest if peer not in self._direct][:surplus]:
                     self._outbound.pop(peer, None)
                     await self._overlay.hang_up(peer)
-            ready, next_ready = self._candidates()
+            candidates, next_ready = self._candidates()
+            direct = [peer for peer in candidates if peer in self._direct]
+            self._start_dialling(direct, nursery)
+            ready = [peer for peer in candidates if peer not in self._direct]
             missed = [peer for peer in ready if peer in self._lost] if self._wanted() <= 0 else []
-            for peer in missed or self._rng.sample(ready, min(max(0, self._wanted()), len(ready))):
-                self._dialling[peer] = None
-                nursery.start_soon(self._dial, peer, self._known[peer])
-            with trio.move_on_at(next_ready if self._wanted() > 0 or self._lost else float("inf")):
+            chosen = missed or self._rng.sample(ready, min(max(0, self._wanted()), len(ready)))
+            self._start_dialling(chosen, nursery)
+            incomplete = self._wanted() > 0 or self._lost or not self._direct.issubset(self._overlay.peers())
+            with trio.move_on_at(next_ready if incomplete else float("inf")):
                 await self._changed.wait()
+
+    def _start_dialling(self, peers: list[PeerId], nursery: trio.Nursery) -> None:
+        for peer in peers:
+            self._dialling[peer] = None
+            nursery.start_soon(self._dial, peer, self._known[peer])
 
     def _wanted(self) -> int:
         """How many links are missing, those that are being dialled counted as there."""

@@ -1,4 +1,4 @@
-"""Links over TCP, Noise and Yamux of py-libp2p, wire-compatible with other libp2p peers.
+"""Links over TCP or QUIC, wire-compatible with other libp2p peers.
 
 This uses py-libp2p's layers below its Host and Swarm: those identify every peer and verify a signed record for each
 message, sleep 0.1 s for every connection they close, keep several connections per peer, and read the wall clock.
@@ -8,39 +8,33 @@ begun by the same end the older is dead, for nobody dials a peer it has a link t
 dialled each other at once, the one begun by the smaller peer id stays; if the existing one is older than a dial can
 take, it was not at once: the other end restarted, and the newer stays.
 
-QUIC is not offered. py-libp2p 0.8.1 lets an outbound QUIC connection pass for authenticated when it saw no certificate,
-and its streams are no Yamux streams, so that everything in `net.libp2p_link` would need a second form.
+A connection is TCP with Noise and Yamux (`net.libp2p_tcp`), or QUIC (`net.libp2p_quic`); an address says which.
 
 Importing this module costs more than a second; import it where it is used.
 """
 
 import logging
-import re
+import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import cast
 
 import trio
-from libp2p.abc import ISecureConn
 from libp2p.crypto.ed25519 import create_new_key_pair
-from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
-from libp2p.custom_types import TProtocol
 from libp2p.identity.identify.pb.identify_pb2 import Identify
-from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.peer.id import ID
-from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
-from libp2p.security.noise.transport import Transport as NoiseTransport
-from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
-from libp2p.stream_muxer.yamux.yamux import Yamux
-from libp2p.transport.upgrader import TransportUpgrader
 from libp2p.utils.address_validation import expand_wildcard_address
 from multiaddr import Multiaddr  # type: ignore[import-untyped]
 
+from net.libp2p_address import HostAddress, parse_address
 from net.libp2p_backoff import DialBackoff
 from net.libp2p_link import GOSSIP_PROTOCOLS, IDENTIFY_PROTOCOL, PING_PROTOCOL, Link
-from net.libp2p_stream import BufferedTcp, LinkBrokenError, NoiseRecords, libp2p_errors
+from net.libp2p_quic import QuicConnection, SocketAddress
+from net.libp2p_stream import Connection, LinkBrokenError
+from net.libp2p_tcp import NoiseUpgrader
+from net.libp2p_tls import TlsIdentity
+from net.libp2p_udp import QuicListener, dial_quic
 from net.peer import Address, PeerId
 from net.transport import (
     MAX_FRAME_BYTES,
@@ -57,38 +51,16 @@ MAX_LINKS = 512
 MAX_HANDSHAKES = 64
 """Inbound connections that may be under negotiation at once; later ones are closed."""
 DIAL_TIMEOUT = 10.0
-"""Seconds per address for TCP, Noise, Yamux and the gossip stream together."""
+"""Seconds per address for the connection, its handshakes and the gossip stream together."""
 LOOPBACK = Address("/ip4/127.0.0.1/tcp/0")
-
-_ADDRESS = re.compile(r"/(ip4|ip6|dns|dns4|dns6)/([^/]+)/tcp/(\d{1,5})(?:/p2p/([1-9A-HJ-NP-Za-km-z]+))?")
 
 log = logging.getLogger(__name__)
 
-# py-libp2p takes its handlers away on import, and Python then prints to stderr what any hostile peer provokes.
-# Whoever wants it adds a handler to this logger.
-logging.getLogger("libp2p").setLevel(logging.WARNING)
-logging.getLogger("libp2p").addHandler(logging.NullHandler())
-
-
-def parse_address(address: str) -> tuple[str, int, PeerId | None]:
-    """Split a TCP multiaddress into host, port and, if it ends in ``/p2p/…``, the peer.
-
-    Raises ValueError for any other kind of address.
-    """
-    match = _ADDRESS.fullmatch(address)
-    if match is None and "/quic" in address[:200]:
-        raise ValueError(f"QUIC is not offered, only TCP: {address[:200]!r}")
-    if match is None or int(match[3]) > 65_535:
-        raise ValueError(f"not a TCP multiaddress: {address[:200]!r}")
-    return match[2], int(match[3]), PeerId.from_text(match[4]) if match[4] else None
-
-
-def parse_bootstrap(text: str) -> tuple[PeerId, Address]:
-    """Read ``/ip4/…/tcp/…/p2p/12D3…``; the address returned is without the peer. Raises ValueError."""
-    _, _, peer = parse_address(text)
-    if peer is None:
-        raise ValueError(f"the address must end in /p2p/<peer id>: {text[:200]!r}")
-    return peer, Address(text.rpartition("/p2p/")[0])
+# py-libp2p takes its handlers away on import, aioquic has none, and Python then prints to stderr what any hostile peer
+# provokes. Whoever wants it adds a handler to these loggers.
+for _name in ("libp2p", "quic"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 
 class Libp2pTransport:
@@ -111,12 +83,12 @@ class Libp2pTransport:
     ) -> None:
         if len(secret_seed) != 32:
             raise ValueError(f"an Ed25519 seed has 32 bytes, not {len(secret_seed)}")
-        self._listen = [parse_address(address)[:2] for address in listen]
+        self._listen = [parse_address(address) for address in listen]
         self._preferred = [*ports, *[0] * (len(self._listen) - len(ports))]
         self._keys = create_new_key_pair(secret_seed)
         self._peer_id = PeerId.parse(ID.from_pubkey(self._keys.public_key).to_bytes())
-        noise = NoiseTransport(self._keys, noise_privkey=create_noise_key_pair().private_key)
-        self._upgrader = TransportUpgrader({NOISE: noise}, {TProtocol(YAMUX): Yamux})
+        self._noise = NoiseUpgrader(self._keys)
+        self._tls: TlsIdentity | None = None
         self._post, self._events = trio.open_memory_channel[TransportEvent](EVENTS)
         self._addresses: tuple[Address, ...] = ()
         self._identity = b""
@@ -156,22 +128,35 @@ class Libp2pTransport:
         if self._started:
             raise RuntimeError("this transport has run already; make another")
         self._started = True
-        listeners: list[trio.SocketListener] = []
+        tcp: list[trio.SocketListener] = []
+        quic: list[QuicListener] = []
+        addresses: list[Address] = []
         try:
-            for (host, port), preferred in zip(self._listen, self._preferred, strict=False):
-                listeners += await _listen(host, port, preferred)
-            self._addresses = tuple(address for listener in listeners for address in _dialable(listener))
+            for where, preferred in zip(self._listen, self._preferred, strict=False):
+                if where.quic:
+                    opened = await self._listen_quic(where, preferred)
+                    quic += opened
+                    addresses += _dialable([each.address for each in opened], "udp", "/quic-v1")
+                else:
+                    sockets = await _listen_tcp(where, preferred)
+                    tcp += sockets
+                    addresses += _dialable([each.socket.getsockname()[:2] for each in sockets], "tcp", "")
+            self._addresses = tuple(addresses)
             self._identity = self._identify()
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                if listeners:
-                    nursery.start_soon(partial(trio.serve_listeners, self._inbound, listeners, handler_nursery=nursery))
+                if tcp:
+                    nursery.start_soon(partial(trio.serve_listeners, self._inbound_tcp, tcp, handler_nursery=nursery))
+                for listener in quic:
+                    nursery.start_soon(listener.serve)
                 task_status.started()
                 await trio.sleep_forever()
         finally:
             self._nursery = None
-            for listener in listeners:
-                listener.socket.close()
+            for each in tcp:
+                each.socket.close()
+            for listener in quic:
+                listener.close()
             for settled in self._dialling.values():
                 settled.set()
             self._post.close()
@@ -261,22 +246,19 @@ class Libp2pTransport:
     async def _dial_address(self, peer: PeerId, address: Address) -> None:
         """Try one address until a link to `peer` is up, whoever brought it up. Raises LinkBrokenError."""
         try:
-            host, port, named = parse_address(address)
+            where = parse_address(address)
         except ValueError as error:
             raise LinkBrokenError(str(error)) from None
-        if named not in (None, peer):
+        if where.peer not in (None, peer):
             raise LinkBrokenError("names another peer")
         if len(self._links) >= self._max_links:
             raise LinkBrokenError(f"there are {self._max_links} links already")
         with trio.move_on_after(DIAL_TIMEOUT):
-            try:
-                stream = await trio.open_tcp_stream(host, port)
-            except OSError as error:
-                raise LinkBrokenError(str(error)) from error
-            link = await self._secure(stream, expected=peer)
+            connection = await self._connect(peer, where)
             if self._nursery is None:
-                link.close("not running")
+                connection.close_now()
                 raise LinkBrokenError("this transport is not running")
+            link = self._link(connection)
             self._nursery.start_soon(self._keep, link)
             await link.up.wait()
             if not link.is_up and not self._is_up(peer):
@@ -288,68 +270,76 @@ class Libp2pTransport:
             return
         raise LinkBrokenError(f"no link within {DIAL_TIMEOUT:.0f} s")
 
-    async def _inbound(self, stream: trio.SocketStream) -> None:
-        if self._handshakes >= self._max_handshakes or len(self._links) >= self._max_links:
+    async def _connect(self, peer: PeerId, where: HostAddress) -> Connection:
+        if not where.quic:
+            return await self._noise.dial(where.host, where.port, peer)
+        if self._nursery is None:
+            raise LinkBrokenError("this transport is not running")
+        return await dial_quic(where.host, where.port, peer, self._certified(), self._nursery, self.counts)
+
+    def _link(self, connection: Connection) -> Link:
+        return Link(connection, identity=self._identity, post=self._post.send, counts=self.counts)
+
+    def _has_room(self) -> bool:
+        return self._handshakes < self._max_handshakes and len(self._links) < self._max_links
+
+    async def _inbound_tcp(self, stream: trio.SocketStream) -> None:
+        if not self._has_room():
             self.counts["connections refused"] += 1
             stream.socket.close()
             return
+
+        async def secure() -> Connection:
+            return await self._noise.upgrade(stream, expected=None)
+
         self._handshakes += 1
+        await self._inbound(secure, stream.socket.close)
+
+    def _inbound_quic(self, connection: QuicConnection) -> None:
+        async def secure() -> Connection:
+            await connection.secured()
+            return connection
+
+        if self._nursery is None:
+            connection.close_now()
+            return
+        self._handshakes += 1
+        self._nursery.start_soon(self._inbound, secure, connection.close_now)
+
+    async def _inbound(self, secure: Callable[[], Awaitable[Connection]], close: Callable[[], None]) -> None:
         link = None
         try:
             with trio.move_on_after(DIAL_TIMEOUT):
-                link = await self._secure(stream, expected=None)
+                connection = await secure()
+                if connection.peer == self._peer_id:
+                    raise LinkBrokenError("the peer claims our own id")
+                link = self._link(connection)
                 # When we are dialling each other, ours stays if our id is smaller: see whether it comes up.
                 if self._peer_id < link.peer and (settled := self._dialling.get(link.peer)) is not None:
                     await settled.wait()
         except LinkBrokenError as error:
-            self.counts["handshakes failed"] += 1
             log.debug("inbound connection: %s", error)
-            return
+        except BaseException:
+            close()
+            raise
         finally:
             self._handshakes -= 1
         if link is None:
             self.counts["handshakes failed"] += 1
-            stream.socket.close()
+            close()
         else:
             await self._keep(link)
 
-    async def _secure(self, stream: trio.SocketStream, *, expected: PeerId | None) -> Link:
-        """Upgrade a TCP stream to a link that is not running yet; closes the stream otherwise."""
-        tcp = BufferedTcp(stream)
-        outbound = expected is not None
-        try:
-            with libp2p_errors("handshake"):
-                raw = RawConnection(tcp, outbound)
-                secured = await self._upgrader.upgrade_security(raw, outbound, ID(expected) if expected else None)
-                their_id = secured.get_remote_peer()
-                peer = PeerId.parse(their_id.to_bytes())  # ValueError: not Ed25519
-                if peer == self._peer_id:
-                    raise LinkBrokenError("the peer claims our own id")
-                # The upgrader knows no other multiplexer than Yamux.
-                records = cast("ISecureConn", NoiseRecords(tcp, secured, initiator=outbound))
-                mux = cast("Yamux", await self._upgrader.upgrade_connection(records, their_id))
-        except BaseException:
-            tcp.close_now()
-            raise
-        return Link(
-            peer,
-            mux,
-            tcp,
-            outbound=outbound,
-            identity=self._identity,
-            post=self._post.send,
-            counts=self.counts,
-        )
-
     async def _keep(self, link: Link) -> None:
         """Run a link, unless it loses against the one there is."""
+        replaced = None
         if (rival := self._links.get(link.peer)) is not None:
             if self._stays(rival, link):
                 link.close("there is a link already")
             else:
                 rival.close("replaced by a newer connection")
                 self._links[link.peer] = link
-                await rival.gone.wait()
+                replaced = rival
         elif len(self._links) >= self._max_links:  # others were faster
             self.counts["connections refused"] += 1
             link.close(f"there are {self._max_links} links already")
@@ -357,8 +347,11 @@ class Libp2pTransport:
             self._links[link.peer] = link
         self._backoff.linked(link.peer)
         try:
+            if replaced is not None:
+                await replaced.gone.wait()
             await link.run()
         finally:
+            link.drop()
             if self._links.get(link.peer) is link:
                 del self._links[link.peer]
             self.counts["links ended"] += 1
@@ -369,6 +362,40 @@ class Libp2pTransport:
         if rival.outbound == link.outbound or link.made_at - rival.made_at > DIAL_TIMEOUT:
             return False
         return rival.outbound == (self._peer_id < link.peer)
+
+    def _certified(self) -> TlsIdentity:
+        if self._tls is None:  # only who uses QUIC pays for it
+            self._tls = TlsIdentity(self._keys)
+        return self._tls
+
+    async def _listen_quic(self, where: HostAddress, preferred: int) -> list[QuicListener]:
+        """Raises OSError."""
+        listeners: list[QuicListener] = []
+        try:
+            found = await trio.socket.getaddrinfo(
+                where.host, where.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
+            )
+            for family, _, _, _, address in found:
+                listeners.append(self._quic_listener(family, address, preferred))
+        except OSError as error:
+            for each in listeners:
+                each.close()
+            raise _cannot_listen(where, error) from None
+        return listeners
+
+    def _quic_listener(self, family: int, address: SocketAddress, preferred: int) -> QuicListener:
+        make = partial(
+            QuicListener,
+            identity=self._certified(),
+            counts=self.counts,
+            admit=self._has_room,
+            is_busy=lambda: self._handshakes > self._max_handshakes // 2,
+            let_in=self._inbound_quic,
+        )
+        if address[1] == 0 and preferred != 0:
+            with suppress(OSError):  # somebody else has it now
+                return make((family, (address[0], preferred, *address[2:])))
+        return make((family, address))
 
     def _identify(self) -> bytes:
         """What we tell other implementations that ask who we are (libp2p identify 1.0.0)."""
@@ -386,18 +413,25 @@ def _check_frame(frame: bytes) -> None:
         raise FrameTooLargeError(f"a frame of {len(frame)} bytes exceeds {MAX_FRAME_BYTES}")
 
 
-async def _listen(host: str, port: int, preferred: int) -> list[trio.SocketListener]:
-    if port == 0 and preferred != 0:
+async def _listen_tcp(where: HostAddress, preferred: int) -> list[trio.SocketListener]:
+    if where.port == 0 and preferred != 0:
         with suppress(OSError):  # somebody else has it now
-            return list(await trio.open_tcp_listeners(preferred, host=host))
+            return list(await trio.open_tcp_listeners(preferred, host=where.host))
     try:
-        return list(await trio.open_tcp_listeners(port, host=host))
+        return list(await trio.open_tcp_listeners(where.port, host=where.host))
     except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+        raise _cannot_listen(where, error) from None
 
 
-def _dialable(listener: trio.SocketListener) -> list[Address]:
-    """Name what a socket listens on, a wildcard by each interface's address."""
-    host, port = listener.socket.getsockname()[:2]
-    address = Multiaddr(f"/ip{6 if ':' in host else 4}/{host}/tcp/{port}")
-    return sorted(Address(str(each)) for each in expand_wildcard_address(address))
+def _cannot_listen(where: HostAddress, error: OSError) -> OSError:
+    return OSError(error.errno, f"cannot listen on {where.host} port {where.port}: {error.strerror or error}")
+
+
+def _dialable(bound: Iterable[tuple[str, int]], protocol: str, rest: str) -> list[Address]:
+    """Name what sockets listen on, a wildcard by each interface's address."""
+    found: list[Address] = []
+    for host, port in bound:
+        # Of what follows the port, py-libp2p forgets all.
+        where = Multiaddr(f"/ip{6 if ':' in host else 4}/{host}/{protocol}/{port}")
+        found += sorted(Address(f"{each}{rest}") for each in expand_wildcard_address(where))
+    return found

@@ -4,27 +4,23 @@ A link is up when our outgoing `/meshsub` stream is agreed; frames that the peer
 work on the connection happens in tasks of the link, never in a caller's, so that a link which ends takes it all along.
 """
 
-import struct
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import trio
-from libp2p.stream_muxer.yamux.yamux import DEFAULT_WINDOW_SIZE, FLAG_SYN, TYPE_PING, YAMUX_HEADER_FORMAT, Yamux
 
+from net.host_group import host_group
 from net.libp2p_stream import (
-    READ_CHUNK,
     WRITE_CHUNK,
-    BufferedTcp,
+    Connection,
     FrameSplitter,
     LinkBrokenError,
-    Substream,
+    Stream,
     answer,
-    libp2p_errors,
     propose,
     uvarint,
 )
-from net.peer import PeerId
 from net.transport import (
     MAX_FRAME_BYTES,
     MAX_REQUEST_BYTES,
@@ -57,7 +53,7 @@ MAX_ASKED = 64
 MAX_REASON_BYTES = 1024
 PING_BYTES = 32
 PING_AFTER = 15.0
-"""Seconds without a byte from the peer after which we send a Yamux ping, which it must answer."""
+"""Seconds without a byte from the peer after which we send a ping of the connection, which it must answer."""
 SILENCE_TIMEOUT = 30.0
 """Seconds without a byte after which the peer is taken for gone: without power it sends no FIN."""
 _OK, _REFUSED = b"\x00", b"\x01"
@@ -75,32 +71,28 @@ class _Exchange:
 
 
 class Link:
-    """A connection that has been secured and multiplexed, and what runs on it. `run` once, then it is spent."""
+    """What runs on a connection. `run` once, then it is spent."""
 
     def __init__(
         self,
-        peer: PeerId,
-        mux: Yamux,
-        tcp: BufferedTcp,
+        connection: Connection,
         *,
-        outbound: bool,
         identity: bytes,
         post: Callable[[TransportEvent], Awaitable[None]],
         counts: Counter[str],
     ) -> None:
-        self.peer = peer
-        self.outbound = outbound
+        self.peer = connection.peer
+        self.outbound = connection.outbound
         self.made_at = trio.current_time()
         self.is_up = False
         self.up = trio.Event()
         """Set when up, and also when it is clear that it never will be."""
         self.closed = trio.Event()
-        """The socket is closed."""
+        """The connection is closed."""
         self.gone = trio.Event()
         """LinkDown, if due, has been posted."""
         self.reason = ""
-        self._mux = mux
-        self._tcp = tcp
+        self._connection = connection
         self._identity = identity
         self._post = post
         self._counts = counts
@@ -115,7 +107,6 @@ class Link:
         self._gossip_in: trio.CancelScope | None = None
         self._asking = trio.Semaphore(MAX_ASKED)
         self._exchanges: list[_Exchange] = []
-        tcp.overrun = self._overrun
 
     async def run(self) -> None:
         """Serve until broken or closed; `reason` says why it ended. Posts LinkUp and LinkDown."""
@@ -123,15 +114,15 @@ class Link:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
-                    nursery.start_soon(self._tcp.pump)
-                    nursery.start_soon(self._multiplex)
-                    await self._mux.event_started.wait()
+                    await nursery.start(self._connection.serve)
                     nursery.start_soon(self._accept, nursery)
                     nursery.start_soon(self._watch_silence)
                     stream, version = await self._open_gossip()
                     self.is_up = True
                     self.up.set()
-                    await self._post(LinkUp(self.peer, self.outbound, version))
+                    host = self._connection.remote_address
+                    group = None if host is None else host_group(host[0])
+                    await self._post(LinkUp(self.peer, self.outbound, version, group))
                     self._announced.set()
                     await self._send_frames(stream)
         except* LinkBrokenError as broken:
@@ -139,9 +130,7 @@ class Link:
         finally:
             was_up, self.is_up = self.is_up, False
             self._nursery = None
-            self.up.set()
-            self.closed.set()
-            self._tcp.close_now()
+            self.drop()
             self._room.unpark_all()
             for exchange in self._exchanges:
                 exchange.done.set()
@@ -155,6 +144,12 @@ class Link:
         """End `run` soon; idempotent."""
         self.reason = self.reason or reason
         self._scope.cancel()
+
+    def drop(self) -> None:
+        """Close the connection, whether `run` has begun or not; idempotent."""
+        self.up.set()
+        self.closed.set()
+        self._connection.close_now()
 
     # What we send. --------------------------------------------------------------------------------------------
 
@@ -197,7 +192,7 @@ class Link:
         with scope:
             stream = None
             try:
-                stream = await self._open_stream()
+                stream = await self._connection.open_stream()
                 if await propose(stream, (protocol,)) is None:
                     exchange.failure, exchange.definite = f"the peer does not speak {protocol}", True
                 else:
@@ -220,21 +215,17 @@ class Link:
         if stream is not None:
             await self._abandon(stream)
 
-    async def _open_stream(self) -> Substream:
-        with libp2p_errors("opening a stream"):
-            return Substream(await self._mux.open_stream())
-
-    async def _open_gossip(self) -> tuple[Substream, tuple[int, int]]:
+    async def _open_gossip(self) -> tuple[Stream, tuple[int, int]]:
         with trio.move_on_after(OPENING_TIMEOUT):
-            stream = await self._open_stream()
+            stream = await self._connection.open_stream()
             protocol = await propose(stream, GOSSIP_PROTOCOLS)
             if protocol is None:
                 raise LinkBrokenError("the peer does not speak GossipSub")
             return stream, GOSSIP_VERSIONS[protocol]
         raise LinkBrokenError(f"the peer did not take our gossip stream within {OPENING_TIMEOUT:.0f} s")
 
-    async def _send_frames(self, stream: Substream) -> None:
-        # A write of py-libp2p costs 0.5-0.9 ms whatever its size, so all that is queued goes into one.
+    async def _send_frames(self, stream: Stream) -> None:
+        # A write costs 0.5-0.9 ms over Yamux whatever its size, so all that is queued goes into one.
         queue = self._queue
         while True:
             if not queue:
@@ -258,8 +249,7 @@ class Link:
 
     async def _accept(self, nursery: trio.Nursery) -> None:
         while True:
-            with libp2p_errors("connection"):
-                stream = Substream(await self._mux.accept_stream())  # type: ignore[arg-type]
+            stream = await self._connection.accept_stream()
             if self._served >= MAX_SERVED:
                 self._counts["streams refused"] += 1
                 nursery.start_soon(self._abandon, stream)
@@ -267,7 +257,7 @@ class Link:
             self._served += 1
             nursery.start_soon(self._serve, stream)
 
-    async def _serve(self, stream: Substream) -> None:
+    async def _serve(self, stream: Stream) -> None:
         """Serve one stream of the peer. A broken request is only its own; broken gossip breaks the link."""
         try:
             try:
@@ -293,7 +283,7 @@ class Link:
         finally:
             self._served -= 1
 
-    async def _receive_frames(self, stream: Substream) -> None:
+    async def _receive_frames(self, stream: Stream) -> None:
         if self._gossip_in is not None:
             self._gossip_in.cancel()  # the peer opened a newer one
         with trio.CancelScope() as self._gossip_in:
@@ -314,7 +304,7 @@ class Link:
                 for frame in frames:
                     await self._post(FrameReceived(self.peer, frame))
 
-    async def _serve_request(self, stream: Substream, protocol: str) -> None:
+    async def _serve_request(self, stream: Stream, protocol: str) -> None:
         outcome: list[bytes] = []
         answered = trio.Event()
 
@@ -343,7 +333,7 @@ class Link:
         self._counts["requests served too slowly"] += 1
         await self._abandon(stream)
 
-    async def _abandon(self, stream: Substream) -> None:
+    async def _abandon(self, stream: Stream) -> None:
         try:
             await stream.reset()
         except LinkBrokenError:
@@ -351,29 +341,18 @@ class Link:
 
     # The connection. ------------------------------------------------------------------------------------------
 
-    async def _multiplex(self) -> None:
-        with libp2p_errors("connection"):
-            await self._mux.start()
-        raise LinkBrokenError("connection closed by peer")
-
     async def _watch_silence(self) -> None:
-        tcp = self._tcp
+        connection = self._connection
         while True:
-            heard_at = tcp.heard_at
+            heard_at = connection.heard_at
             await trio.sleep_until(heard_at + PING_AFTER)
-            if tcp.heard_at != heard_at:
+            if connection.heard_at != heard_at:
                 continue
-            with trio.move_on_at(heard_at + SILENCE_TIMEOUT), libp2p_errors("connection"):
-                # Waits while the peer reads nothing, and then it is of no use.
-                await self._mux.secured_conn.write(struct.pack(YAMUX_HEADER_FORMAT, 0, TYPE_PING, FLAG_SYN, 0, 0))
+            with trio.move_on_at(heard_at + SILENCE_TIMEOUT):
+                await connection.ping()  # waits while the peer reads nothing, and then it is of no use
             await trio.sleep_until(heard_at + SILENCE_TIMEOUT)
-            if tcp.heard_at == heard_at:
+            if connection.heard_at == heard_at:
                 raise LinkBrokenError(f"nothing was heard for {SILENCE_TIMEOUT:g} s")
-
-    def _overrun(self) -> bool:
-        buffers = self._mux.stream_buffers
-        buffered = sum(len(buffer) for buffer in buffers.values())
-        return buffered > len(buffers) * DEFAULT_WINDOW_SIZE + READ_CHUNK
 
 
 def _is_served(protocol: str) -> bool:
@@ -382,7 +361,7 @@ def _is_served(protocol: str) -> bool:
     return protocol.startswith("/") and not protocol.startswith(STANDARD_PREFIXES)
 
 
-async def _echo_pings(stream: Substream) -> None:
+async def _echo_pings(stream: Stream) -> None:
     while True:
         await stream.send_all(await stream.receive_exactly(PING_BYTES))
 

@@ -82,11 +82,12 @@ class MemoryNetwork:
         nature = _alike(conditions) if isinstance(conditions, LinkConditions) else conditions
         self._wire = Wire(rng, nature, quantum_s, silence_s)
 
-    def attach(self, peer_id: PeerId, *, handling_s: float = 0.0) -> MemoryTransport:
+    def attach(self, peer_id: PeerId, *, handling_s: float = 0.0, group: str | None = None) -> MemoryTransport:
         """Make the transport of a peer; one that comes back keeps its address and its counts.
 
         `handling_s`: CPU seconds that each frame and request takes the peer, one after the other; what arrives
-        meanwhile waits, and its senders are held up. For virtual time, where handling takes no time by itself.
+        meanwhile waits, and its senders are held up. For virtual time, where handling takes no time by itself. `group`:
+        the host that the peer is on, as others see it (`net.transport.LinkUp.group`); None tells them nothing.
         Raises ValueError while an earlier transport of that peer is running.
         """
         addresses = self._wire.addresses
@@ -94,7 +95,7 @@ class MemoryNetwork:
         if address in self._wire.listening:
             msg = f"{peer_id} is attached already"
             raise ValueError(msg)
-        return MemoryTransport(self._wire, peer_id, address, handling_s)
+        return MemoryTransport(self._wire, peer_id, address, handling_s, group)
 
     def set_conditions(self, source: PeerId, target: PeerId, conditions: LinkConditions) -> None:
         """Set what becomes of all that `source` sends to `target` from now on (one direction)."""
@@ -130,11 +131,14 @@ class MemoryTransport:
     that is cancelled is a crash: what it had not yet sent or read is gone, and its peers see LinkDown.
     """
 
-    def __init__(self, wire: Wire, peer_id: PeerId, address: Address, handling_s: float = 0.0) -> None:
+    def __init__(
+        self, wire: Wire, peer_id: PeerId, address: Address, handling_s: float = 0.0, group: str | None = None
+    ) -> None:
         self._wire = wire
         self._peer_id = peer_id
         self._address = address
         self._handling_s = handling_s
+        self._group = group
         self._tally = wire.tallies.setdefault(peer_id, Tally())
         self._links: dict[PeerId, LinkEnd] = {}
         self._inbox, self._events = trio.open_memory_channel[TransportEvent](INBOX_EVENTS)
@@ -312,7 +316,7 @@ class MemoryTransport:
         mine.twin = listener.far_end(self._peer_id, outcome)
         mine.twin.twin = mine
         outcome.end = mine
-        self._tell(mine, LinkUp(self._peer_id, outbound=False))
+        self._tell(mine, LinkUp(self._peer_id, outbound=False, group=self._group))
 
     def _tell(self, end: LinkEnd, news: LinkUp | LinkDown) -> None:
         self._wire.carry_surely(end.lane, end.twin, news)
@@ -368,7 +372,7 @@ class MemoryTransport:
         if end.outbound:
             self._settle(end, "")
         else:
-            self._tell(end, LinkUp(self._peer_id, outbound=True))
+            self._tell(end, LinkUp(self._peer_id, outbound=True, group=self._group))
 
     def _link_goes(self, end: LinkEnd, event: LinkDown) -> None:
         if end.up:

@@ -6,14 +6,14 @@ frames for a peer that has stopped reading.
 """
 
 import random
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVarTuple
 
 import trio
 
+from net.backlog import Backlogs, Sent
 from net.gossip.config import GossipConfig
 from net.gossip.events import (
     Deliver,
@@ -38,16 +38,11 @@ from net.transport import (
     FrameReceived,
     LinkDown,
     LinkUp,
-    NotConnectedError,
     RequestReceived,
     Transport,
     TransportEvent,
 )
 
-CONTROL_BACKLOG_FRAMES = 256
-"""Control frames that wait for a peer whose link is full; with more, we hang up rather than fall out of step."""
-CONTROL_BACKLOG_BYTES = 1 << 21
-"""The same in bytes."""
 LINK_EVENTS = 256
 """Link events that wait for a reader of `Overlay.links`."""
 EVENTS_PER_TURN = 64
@@ -117,8 +112,9 @@ class Overlay:
     `clock` gives seconds and never goes back; None stands for trio's clock, which only does within one process: message
     ids come from it, and a peer that restarts with an earlier one is not heard until the others forgot its old ids.
     `sign` and `verify` are Ed25519 for the transport's peer id. `score` is the router's view of its peers: a `ScoreBook`
-    of this overlay alone, or None to think nothing of anybody. The overlay is used once: after `run` has ended, so have
-    all subscriptions.
+    of this overlay alone, or None to think nothing of anybody. `direct` are explicit peers, which get all messages and are
+    never scored; their owners must have agreed, and somebody must dial them. The overlay is used once: after `run` has
+    ended, so have all subscriptions.
     """
 
     def __init__(
@@ -132,18 +128,26 @@ class Overlay:
         clock: Callable[[], float] | None = None,
         observer: GossipObserver | None = None,
         score: Score | None = None,
+        direct: Collection[PeerId] = (),
     ) -> None:
         self._transport = transport
         self._clock = clock or trio.current_time
         self._observer = observer
         self._router = GossipRouter(
-            transport.peer_id, sign=sign, verify=verify, config=config, rng=rng, now=self._clock(), score=score
+            transport.peer_id,
+            sign=sign,
+            verify=verify,
+            config=config,
+            rng=rng,
+            now=self._clock(),
+            score=score,
+            direct=direct,
         )
         self._started = False
         self._nursery: trio.Nursery | None = None  # while running
         self._topics: dict[str, _Topic] = {}
         self._watchers: list[trio.MemorySendChannel[LinkUp | LinkDown]] = []
-        self._backlogs: dict[PeerId, deque[bytes]] = {}
+        self._backlogs = Backlogs(transport)
         self._unjudged: list[Message] = []  # of this turn
         self._second_wave = SecondWave(config)
         self._desk = RequestDesk(self._report)
@@ -184,6 +188,11 @@ class Overlay:
     def rescore(self) -> None:
         """Say that the application's opinion, which the score asks for, has changed."""
         self._router.rescore(self._clock())
+        self._rearm()
+
+    def complain(self, peer: PeerId) -> None:
+        """Say that `peer`, linked or not, was caught at what nobody honest does: it loses its place, for a while."""
+        self._router.complain(peer, self._clock())
         self._rearm()
 
     def suggest_to(self, suggest: Callable[[PeerId, Sequence[Address]], None]) -> None:
@@ -377,11 +386,13 @@ class Overlay:
                 if len(self._unjudged) >= UNJUDGED:
                     self._judge_new(now)
         elif isinstance(event, LinkUp):
-            self._apply(self._router.link_up(event.peer, now, outbound=event.outbound, version=event.version), now)
+            link = self._router.link_up(
+                event.peer, now, outbound=event.outbound, version=event.version, group=event.group
+            )
+            self._apply(link, now)
             self._tell_watchers(event)
         elif isinstance(event, LinkDown):
-            if backlog := self._backlogs.pop(event.peer, None):
-                backlog.clear()
+            self._backlogs.forget(event.peer)
             self._apply(self._router.link_down(event.peer, now), now)
             self._tell_watchers(event)
         elif isinstance(event, RequestReceived):
@@ -408,36 +419,14 @@ class Overlay:
                 self._suggest(effect.peer, effect.addresses)
 
     def _send(self, effect: Send, now: float) -> None:
-        peer = effect.peer
-        backlog = self._backlogs.get(peer)
-        if backlog is None:
-            if self._transport.send_nowait(peer, effect.frame):
-                return
-            if effect.control:
-                backlog = self._backlogs[peer] = deque([effect.frame])
-                self._start(self._send_backlog, peer, backlog)
-            else:
+        match self._backlogs.send(effect):
+            case Sent.FIRST:
+                self._start(self._backlogs.drain, effect.peer)
+            case Sent.DROPPED:
                 self.drops.payload_frames += 1
-        elif not effect.control:
-            self.drops.payload_frames += 1
-        elif len(backlog) < CONTROL_BACKLOG_FRAMES and sum(map(len, backlog)) < CONTROL_BACKLOG_BYTES:
-            backlog.append(effect.frame)
-        else:
-            # A lost GRAFT, PRUNE or subscription would leave the two of us with different views for good.
-            backlog.clear()
-            self.drops.stalled_peers += 1
-            self._disconnect(peer, "does not read", now)
-
-    async def _send_backlog(self, peer: PeerId, backlog: deque[bytes]) -> None:
-        """Send control frames to a peer whose link was full, waiting for room. A new link gets a new backlog."""
-        try:
-            while backlog:
-                await self._transport.send(peer, backlog.popleft())
-        except NotConnectedError:
-            pass  # LinkDown is under way to the router, which starts afresh with the next link
-        finally:
-            if self._backlogs.get(peer) is backlog:
-                del self._backlogs[peer]
+            case Sent.STALLED:
+                self.drops.stalled_peers += 1
+                self._disconnect(effect.peer, "does not read", now)
 
     def _judge_new(self, now: float) -> None:
         if self._unjudged:

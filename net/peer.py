@@ -52,3 +52,14 @@ class PeerId(bytes):
 
     def __repr__(self) -> str:
         return f"PeerId({str(self)[-8:]})"
+
+
+def split_address(text: str) -> tuple[PeerId, Address]:
+    """Read a multiaddress that ends in ``/p2p/<peer id>``; the address returned is without it. Raises ValueError."""
+    address, _, peer = text.rpartition("/p2p/")
+    if not address.startswith("/"):
+        raise ValueError(f"the address must end in /p2p/<peer id>: {text[:200]!r}")
+    try:
+        return PeerId.from_text(peer), Address(address)
+    except ValueError:
+        raise ValueError(f"not the id of an Ed25519 peer: {peer[:200]!r}") from None

@@ -49,6 +49,9 @@ class LinkUp:
     outbound: bool
     version: tuple[int, int] = field(default=(1, 2), compare=False)
     """Of GossipSub, that both speak; (1, 2) among our own. How a link is spoken on, not which it is: not compared."""
+    group: str | None = field(default=None, compare=False)
+    """The network that the peer's end is in, where it shows: `net.host_group.host_group` of its IP address. In memory,
+    what the network was told. Peers of one group may be one peer; None says nothing. Not compared either."""
 
 
 @dataclass(frozen=True, slots=True)

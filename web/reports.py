@@ -2,7 +2,7 @@
 
 from quart import Blueprint, Response
 
-from actors.control import ReportView
+from actors.control import ReportView, UnknownRecordError
 from web.answer import MAX_LIMIT, BadInputError, address, as_csv, attached, bounded, page, short_text, wants
 from web.chart import chart, marked
 from web.wording import STATES
@@ -66,7 +66,10 @@ async def report(actor: str, report: str) -> Response:
     """One report with the history of its status."""
     control = attached()
     found = await control.report(actor, report)
-    submitted = await control.locate(actor, found.id)
+    try:
+        submitted = await control.locate(actor, found.id)
+    except UnknownRecordError:  # in a block of which this actor has the header alone
+        submitted = None
     drawing = chart(control.run().place)
     return await page(
         "report.html",
@@ -75,6 +78,14 @@ async def report(actor: str, report: str) -> Response:
         marks=marked(drawing, [found]),
         ballot=next((ballot for ballot in control.ballots(actor) if ballot.report == found.id), None),
     )
+
+
+@blueprint.get("/<report>/audit")
+async def audit(actor: str, report: str) -> Response:
+    """The draw of its voters, replayed from public data."""
+    control = attached()
+    found = await control.audit(actor, report)
+    return await page("audit.html", {"actor": control.actor(actor).summary, "audit": found})
 
 
 async def _csv(actor: str, status: str | None, after: str | None) -> Response:

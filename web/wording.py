@@ -21,6 +21,15 @@ ON_THE_WAY = {
 }
 """The same for one just submitted that is not on the ledger; in no list, hence in no legend."""
 
+AUDITS = {
+    "honest": "The draw is honest",
+    "dishonest": "The draw is not honest",
+    "unopened": "The group was never shown",
+    "open": "The group is still hidden",
+    "unassigned": "Nobody was drawn",
+}
+"""What an audit of a draw came to."""
+
 MICRO = 1_000_000
 
 
@@ -150,3 +159,4 @@ def install(app: Quart) -> None:
         state_meaning=state_meaning,
     )
     app.jinja_env.globals["STATES"] = STATES
+    app.jinja_env.globals["AUDITS"] = AUDITS

@@ -9,8 +9,6 @@ another: vote, reveal, tally; each includes its last millisecond. Whoever breaks
 docstring of the call lists, in the order in which it is checked.
 """
 
-from itertools import pairwise
-
 from msgspec.structs import replace
 
 from chain.contract import Context, call
@@ -26,6 +24,8 @@ from chain.contracts.spatial_board import (
     operator_key,
     place_key,
     report_key,
+    responses_key,
+    responses_of,
     reveal_until_ms,
     rules_of,
     save_report,
@@ -37,13 +37,10 @@ from chain.contracts.spatial_board import (
 from chain.contracts.spatial_draw import (
     combination_id,
     commit_ballot,
-    commit_candidates,
-    draw_group,
-    group_root,
     holds_ticket,
+    replay_draw,
 )
 from chain.contracts.spatial_queries import (
-    has_served,
     history,
     latest,
     like,
@@ -52,7 +49,9 @@ from chain.contracts.spatial_queries import (
     progress,
     report,
     reports,
+    responses,
     rules,
+    served_at,
 )
 from chain.contracts.spatial_records import (
     ASSIGNED,
@@ -77,9 +76,9 @@ from chain.contracts.spatial_rewards import pay_rewards
 from chain.contracts.spatial_rules import LAT_LIMIT_E7, LON_LIMIT_E7, ROLES, SpatialRules
 from chain.values import Account, Hash, Name, Natural
 
-__all__ = ["assign", "close", "enrol", "expire", "has_served", "history", "initial_entries", "latest", "like"]
-__all__ += ["operators", "pending", "progress", "report", "reports", "reveal", "rules", "submit", "take", "tally"]
-__all__ += ["vote"]
+__all__ = ["assign", "close", "enrol", "expire", "history", "initial_entries", "latest", "like"]
+__all__ += ["operators", "pending", "progress", "report", "reports", "responses", "reveal"]
+__all__ += ["rules", "served_at", "submit", "take", "tally", "vote"]
 
 
 @call
@@ -222,9 +221,9 @@ def tally(ctx: Context, report: ReportId, opening: Opening) -> str:
     When the reveal window is over, or as soon as all of the group have revealed. Confirmed when more than half of the
     *assigned* confirmed; then rewards are paid, and the combination of workers never serves again either way.
 
-    Refused: ``unknown_report``; ``tally_not_open``; ``tally_by_other``; ``tally_window_closed``; ``opening_mismatch``;
-    ``candidates_unsorted``; ``requester_among_candidates``; ``too_few_candidates``; ``draw_not_ready``;
-    ``group_not_drawn`` (the group is not the one that the draw gives); ``tally_too_early``.
+    Refused: ``unknown_report``; ``tally_not_open``; ``tally_by_other``; ``tally_window_closed``;
+    ``requester_among_candidates``; ``too_few_candidates``; ``draw_not_ready``; what `spatial_draw.replay_draw` raises;
+    ``tally_too_early``.
     """
     found = find_report(ctx, report)
     content = found.content
@@ -272,15 +271,10 @@ def _replay_draw(
     ctx: Context, rules: SpatialRules, report: ReportId, content: Content, assignment: Assignment, opening: Opening
 ) -> tuple[Account, ...]:
     """The group, drawn again from the opening and compared with what was committed."""
-    candidates = opening.candidates
-    if commit_candidates(report, candidates, opening.candidates_salt) != assignment.candidates_commitment:
-        ctx.refuse("opening_mismatch")
-    if any(left >= right for left, right in pairwise(candidates)):
-        ctx.refuse("candidates_unsorted")
-    if content.requester in candidates:
+    if content.requester in opening.candidates:
         ctx.refuse("requester_among_candidates")
-    if len(candidates) < rules.min_workers:
-        ctx.refuse("too_few_candidates", f"{len(candidates)}, needed are {rules.min_workers}")
+    if len(opening.candidates) < rules.min_workers:
+        ctx.refuse("too_few_candidates", f"{len(opening.candidates)}, needed are {rules.min_workers}")
     made = ctx.version(assignment_key(report))
 
     def served(combination: bytes) -> bool:
@@ -288,13 +282,7 @@ def _replay_draw(
         return when is not None and made is not None and when < made
 
     seed = ctx.block_id(assignment.recorded_height + rules.draw_delay)
-    drawn = draw_group(seed, report, candidates, rules.group_size, served)
-    if drawn is None:
-        ctx.refuse("group_not_drawn", "every combination drawn has served before")
-    attempt, group = drawn
-    if len(opening.salts) != len(group) or group_root(report, group, opening.salts) != assignment.group_root:
-        ctx.refuse("group_not_drawn", f"attempt {attempt} gives another group")
-    return group
+    return replay_draw(seed, report, assignment, opening, rules.group_size, served)[1]
 
 
 def _forget(ctx: Context, rules: SpatialRules, found: Report, status: str) -> None:
@@ -340,6 +328,9 @@ def take(ctx: Context, report: ReportId) -> None:
     if found.status != CONFIRMED:
         ctx.refuse("not_confirmed", found.status)
     save_report(ctx, found, replace(found, status=TAKEN, facility=ctx.sender, taken_ms=ctx.time_ms))
+    before, waited_ms = responses_of(ctx, ctx.sender), ctx.time_ms - (found.decided_ms or ctx.time_ms)
+    after = replace(before, taken=before.taken + 1, waited_ms=before.waited_ms + waited_ms)
+    ctx.put(responses_key(ctx.sender), after)
     ctx.emit("taken", report=report, facility=ctx.sender)
 
 
@@ -355,4 +346,7 @@ def close(ctx: Context, report: ReportId, outcome: Name) -> None:
     if found.facility != ctx.sender:
         ctx.refuse("taken_by_other")
     save_report(ctx, found, replace(found, status=CLOSED, closed_ms=ctx.time_ms, outcome=outcome))
+    before, reviewed_ms = responses_of(ctx, ctx.sender), ctx.time_ms - (found.taken_ms or ctx.time_ms)
+    after = replace(before, closed=before.closed + 1, reviewed_ms=before.reviewed_ms + reviewed_ms)
+    ctx.put(responses_key(ctx.sender), after)
     ctx.emit("closed", report=report, facility=ctx.sender, outcome=outcome)

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from chain.codec import encode
+from chain.codec import decode_own, encode
 from chain.contract import Context, state_key
 from chain.contracts.spatial_cells import cell_key, cell_of, cell_prefix, cells_around
-from chain.contracts.spatial_records import Assignment, Ballot, Content, Operator, Report, ReportId
+from chain.contracts.spatial_records import Assignment, Ballot, Content, Operator, Report, ReportId, Responses
 from chain.contracts.spatial_rules import SpatialRules
 from chain.geodesy import haversine_mm
 from chain.state import WorldState
@@ -38,6 +38,21 @@ def operator_key(role: str, account: Account) -> bytes:
 
 def is_operator(ctx: Context, role: str, account: Account) -> bool:
     return ctx.get(operator_key(role, account), Operator) is not None
+
+
+def responses_key(facility: Account) -> bytes:
+    return b"responses/" + facility
+
+
+def responses_of(ctx: Context, facility: Account) -> Responses:
+    """What a facility has done so far; nothing, for any account that is none."""
+    return ctx.get(responses_key(facility), Responses) or Responses(0, 0, 0, 0)
+
+
+def public_responses(state: WorldState, facility: Account) -> Responses:
+    """`responses_of`, read off a state."""
+    found = state.get(state_key("spatial", responses_key(facility)))
+    return Responses(0, 0, 0, 0) if found is None else decode_own(Responses, found)
 
 
 def report_key(report: ReportId) -> bytes:

@@ -8,8 +8,10 @@ steps: the rest changes nothing); the first attempt whose combination has never 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 
-from chain.contracts.spatial_records import MAX_CANDIDATES, MAX_TICKET_DEPTH, SALT_BYTES, Opening, Ticket
+from chain.contracts.spatial_records import MAX_CANDIDATES, MAX_TICKET_DEPTH, SALT_BYTES, Assignment, Opening, Ticket
+from chain.errors import Refused
 from chain.merkle import merkle_path, merkle_root, merkle_verify
 from chain.values import Account, BlockId, TxId
 
@@ -145,3 +147,30 @@ def holds_ticket(root: bytes, report: TxId, worker: Account, ticket: Ticket) -> 
     if ticket.path.count > 2**MAX_TICKET_DEPTH:
         return False
     return merkle_verify(root, _ticket_leaf(report, worker, ticket.salt), ticket.path)
+
+
+def replay_draw(
+    seed_block_id: BlockId,
+    report: TxId,
+    assignment: Assignment,
+    opening: Opening,
+    group_size: int,
+    served: Callable[[bytes], bool],
+) -> tuple[int, tuple[Account, ...]]:
+    """(attempt, sorted group) of the draw that an opened assignment committed to.
+
+    `served`: whether a `combination_id` had served before the assignment. Raises Refused: ``opening_mismatch`` (not the
+    candidates that were committed to); ``candidates_unsorted``; ``group_not_drawn`` (chance gives another group).
+    """
+    candidates = opening.candidates
+    if commit_candidates(report, candidates, opening.candidates_salt) != assignment.candidates_commitment:
+        raise Refused("opening_mismatch", "these are not the candidates that were committed to")
+    if any(left >= right for left, right in pairwise(candidates)):
+        raise Refused("candidates_unsorted")
+    drawn = draw_group(seed_block_id, report, candidates, group_size, served)
+    if drawn is None:
+        raise Refused("group_not_drawn", "every combination drawn has served before")
+    attempt, group = drawn
+    if len(opening.salts) != len(group) or group_root(report, group, opening.salts) != assignment.group_root:
+        raise Refused("group_not_drawn", f"attempt {attempt} gives another group")
+    return drawn

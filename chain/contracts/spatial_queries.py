@@ -13,6 +13,7 @@ from chain.contracts.spatial_board import (
     ballots,
     find_assignment,
     find_report,
+    responses_of,
     reveal_until_ms,
     rules_of,
     served_key,
@@ -30,6 +31,7 @@ from chain.contracts.spatial_records import (
     Progress,
     Report,
     ReportId,
+    Responses,
 )
 from chain.contracts.spatial_rewards import REQUESTER, WORKER, confirmed_so_far, last_reports
 from chain.contracts.spatial_rules import ROLES, Box, LatE7, LonE7, SpatialRules
@@ -168,9 +170,10 @@ def _progress(ctx: Context, found: Report) -> Progress:
 
 
 @query
-def has_served(ctx: Context, combination: Hash) -> bool:
-    """Whether a combination of workers (`spatial_draw.combination_id`) has served."""
-    return ctx.get(served_key(combination), bool) is not None
+def served_at(ctx: Context, combination: Hash) -> tuple[Natural, Natural] | None:
+    """Height and index of the tally in which a combination (`spatial_draw.combination_id`) served; None: it has not."""
+    version = ctx.version(served_key(combination))
+    return None if version is None else (version.height, version.index)
 
 
 @query
@@ -182,6 +185,12 @@ def history(ctx: Context, account: AccountField, limit: Limit) -> History:
         requested_last=last_reports(ctx, REQUESTER, account, limit),
         confirmed_last=last_reports(ctx, WORKER, account, limit),
     )
+
+
+@query
+def responses(ctx: Context, facility: AccountField) -> Responses:
+    """How long a facility has taken so far."""
+    return responses_of(ctx, facility)
 
 
 @query

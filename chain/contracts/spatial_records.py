@@ -88,6 +88,18 @@ class Operator(Value, frozen=True):
     since_ms: Natural
 
 
+class Responses(Value, frozen=True):
+    """How long a facility takes; totals, so that anybody can take means of them and of their growth."""
+
+    taken: Natural
+    """Reports that it began to review."""
+    waited_ms: Natural
+    """From confirmation until then, over all of them."""
+    closed: Natural
+    reviewed_ms: Natural
+    """From taking to closing, over all that it closed."""
+
+
 class Past(Value, frozen=True):
     """An earlier confirmed report of an account, in one of its roles."""
 

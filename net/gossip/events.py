@@ -36,6 +36,8 @@ class Fault(StrEnum):
     GRAFT_IN_BACKOFF = "graft during backoff"
     GRAFT_FLOOD = "graft right after a prune"
     """On top of the former, within `GossipConfig.graft_flood_s`."""
+    GRAFT_OF_DIRECT_PEER = "graft of an explicit peer"
+    """It has no agreement with us, as we have with it. Costs nothing; its operator should know."""
     BAD_RECORD = "bad peer record"
     """It passed on a peer record that is forged or malformed, or its own is."""
     BROKEN_PROMISE = "advertised message not sent"

@@ -1,93 +1,33 @@
-"""Who is linked, which topics they want, and with whom we exchange a topic's messages eagerly.
+"""With whom we exchange a topic's messages eagerly.
 
 A GRAFT from a peer meets, in this order (gossipsub-v1.1.md, "Prune Backoff", "Outbound Mesh Quotas"; go):
 
     topic not joined here                  ignored: an answer would tell strangers what we do
     already a member                       nothing
+    an explicit peer                       refused, and told of in the journal: it does not know of our agreement
     within a backoff                       refused, backoff renewed, and at fault: doubly right after a PRUNE, not at all
-                                           for the first GRAFT that can have crossed the PRUNE
+                                           for the first GRAFT that can have crossed the PRUNE, nor for the first on
+                                           a link younger than the backoff: who was restarted does not know of it
     score below 0                          refused
     d_hi members and the peer dialled us   refused, other peers named (peer exchange)
     otherwise                              member
 
 Refused means that PRUNE is the answer. Backoffs are decided by the time given; old ones are swept when room is needed.
 
-The heartbeat (`maintain`) does, topic by topic: members below 0 leave; of more than d_hi the d_score best stay, and
+The heartbeat (`maintain`) does, topic by topic: members below 0 leave; of d_hi or more the d_score best stay, and
 others at random, with d_out outbound ones among them; fewer than d_lo are filled up to d; missing outbound members are
 added; and every so often, a mesh whose median score is low gets members that are better (opportunistic grafting).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from math import inf
+from math import ceil, inf
 from random import Random
 
 from net.gossip.config import GossipConfig
+from net.gossip.neighbours import Neighbours
 from net.gossip.score_book import Score
 from net.peer import PeerId
-
-
-@dataclass(slots=True)
-class Neighbour:
-    """A linked peer."""
-
-    outbound: bool
-    version: tuple[int, int] = (1, 1)
-    """Of GossipSub, that it speaks: (1, 2) for ``/meshsub/1.2.0``."""
-    topics: set[str] = field(default_factory=set)
-
-
-class Neighbours:
-    """Linked peers and the topics they subscribed to."""
-
-    def __init__(self) -> None:
-        self._peers: dict[PeerId, Neighbour] = {}
-        self._by_topic: dict[str, set[PeerId]] = {}
-
-    def __len__(self) -> int:
-        return len(self._peers)
-
-    def __contains__(self, peer: PeerId) -> bool:
-        return peer in self._peers
-
-    def __iter__(self) -> Iterator[PeerId]:
-        """All linked peers, sorted."""
-        return iter(sorted(self._peers))
-
-    def __getitem__(self, peer: PeerId) -> Neighbour:
-        return self._peers[peer]
-
-    def add(self, peer: PeerId, *, outbound: bool, version: tuple[int, int]) -> None:
-        """Note a link."""
-        self._peers[peer] = Neighbour(outbound, version)
-
-    def remove(self, peer: PeerId) -> None:
-        """Forget a link and the peer's topics."""
-        for topic in self._peers[peer].topics:
-            self._discard(peer, topic)
-        del self._peers[peer]
-
-    def subscribe(self, peer: PeerId, topic: str) -> None:
-        """Note that a linked peer wants a topic."""
-        self._peers[peer].topics.add(topic)
-        self._by_topic.setdefault(topic, set()).add(peer)
-
-    def unsubscribe(self, peer: PeerId, topic: str) -> None:
-        """Note that a linked peer does not want a topic any more."""
-        if topic in self._peers[peer].topics:
-            self._peers[peer].topics.remove(topic)
-            self._discard(peer, topic)
-
-    def subscribers(self, topic: str) -> list[PeerId]:
-        """Peers that want the topic, sorted."""
-        return sorted(self._by_topic.get(topic, ()))
-
-    def _discard(self, peer: PeerId, topic: str) -> None:
-        peers = self._by_topic[topic]
-        peers.remove(peer)
-        if not peers:
-            del self._by_topic[topic]
 
 
 class GraftAnswer(Enum):
@@ -99,6 +39,7 @@ class GraftAnswer(Enum):
     FULL = "refused, and no fault of the peer"
     AT_FAULT = "refused, and the peer is to blame"
     FLOOD = "refused, and the peer is to blame twice"
+    DIRECT = "refused, since explicit peers exist outside meshes"
 
 
 @dataclass(slots=True)
@@ -145,6 +86,17 @@ class Mesh:
         """Members of a joined topic, sorted. Not to be changed."""
         return self._members[topic]
 
+    def eager(self, topic: str) -> list[PeerId]:
+        """Who gets the messages of a joined topic at once: its members and explicit peers; sorted. Not to be changed."""
+        direct = self._neighbours.direct(topic)
+        return sorted(self._members[topic] + direct) if direct else self._members[topic]
+
+    def backoff_left_s(self, peer: PeerId, topic: str, now: float) -> int:
+        """Seconds until `peer` may graft us, rounded up; the usual backoff when there is none."""
+        backoff = self._backoffs.get((topic, peer))
+        left = 0 if backoff is None else ceil(backoff.until - now)
+        return left if left > 0 else self._config.prune_backoff_s
+
     def in_backoff(self, peer: PeerId, topic: str, now: float) -> bool:
         """Tell whether `peer` may not be grafted, nor graft us, at `now`."""
         backoff = self._backoffs.get((topic, peer))
@@ -178,7 +130,7 @@ class Mesh:
         peers = self._live_fanout(topic, now)
         willing = [
             peer
-            for peer in self._neighbours.subscribers(topic)
+            for peer in self._neighbours.others(topic)
             if peer not in peers and self._score.at_least(peer, self._config.publish_threshold, now)
         ]
         peers = sorted(peers + self._sample(willing, self._config.d - len(peers)))
@@ -190,11 +142,11 @@ class Mesh:
         return peers
 
     def targets(self, topic: str, now: float) -> list[PeerId]:
-        """Whom to send an own message, sorted: all that are trusted, or members, or fanout peers."""
+        """Whom to send an own message, sorted: all that are trusted; or explicit peers and members or fanout peers."""
         if self._config.flood_publish:
             threshold = self._config.publish_threshold
             return [peer for peer in self._neighbours.subscribers(topic) if self._score.at_least(peer, threshold, now)]
-        return self._members.get(topic) or self.fanout(topic, now)
+        return sorted([*(self._members.get(topic) or self.fanout(topic, now)), *self._neighbours.direct(topic)])
 
     def outside(self, topic: str, now: float) -> list[PeerId]:
         """Peers that may get gossip of a topic that we joined or publish to, because they get no messages; sorted."""
@@ -204,7 +156,7 @@ class Mesh:
         threshold = self._config.gossip_threshold
         return [
             peer
-            for peer in self._neighbours.subscribers(topic)
+            for peer in self._neighbours.others(topic)
             if peer not in spoken_to and self._score.at_least(peer, threshold, now)
         ]
 
@@ -223,17 +175,22 @@ class Mesh:
         members = self._members.get(topic)
         if members is None or peer in members:
             return GraftAnswer.IGNORED
+        neighbour = self._neighbours[peer]
+        if neighbour.direct:
+            return GraftAnswer.DIRECT
         backoff = self._backoffs.get((topic, peer))
         if backoff is not None and now < backoff.until:
             if now < backoff.crossing_until:
                 backoff.crossing_until = -inf
+                answer = GraftAnswer.REFUSED
+            elif backoff.pruned_at < neighbour.since:  # refusing it renews the backoff, so this happens once a link
                 answer = GraftAnswer.REFUSED
             else:
                 flood = now < backoff.pruned_at + self._config.graft_flood_s
                 answer = GraftAnswer.FLOOD if flood else GraftAnswer.AT_FAULT
         elif not self._score.at_least(peer, 0.0, now):
             answer = GraftAnswer.REFUSED
-        elif len(members) >= self._config.d_hi and not self._neighbours[peer].outbound:
+        elif len(members) >= self._config.d_hi and not neighbour.outbound:
             answer = GraftAnswer.FULL
         else:
             self._members[topic] = sorted([*members, peer])
@@ -312,7 +269,7 @@ class Mesh:
         """Members that stay; sorted."""
         config = self._config
         trusted = [peer for peer in self._members[topic] if self._score.at_least(peer, 0.0, now)]
-        if len(trusted) <= config.d_hi:
+        if not self._crowded(trusted):
             return trusted
         order = self._sample(trusted, len(trusted))
         order.sort(key=lambda peer: -self._score.of(peer, now))
@@ -323,6 +280,10 @@ class Mesh:
         inbound = [peer for peer in reversed(kept) if not self._neighbours[peer].outbound]
         replaced = inbound[: len(outbound)]
         return sorted([peer for peer in kept if peer not in replaced] + outbound)
+
+    def _crowded(self, members: list[PeerId]) -> bool:
+        """Whether some must go. From d_hi on (v1.0: beyond it), or a mesh that is full to d_hi stays so for good (go)."""
+        return len(members) >= self._config.d_hi and len(members) > self._config.d
 
     def _missing(self, topic: str, now: float) -> list[PeerId]:
         """Peers to take in because there are too few members, or too few outbound ones; sorted."""
@@ -356,13 +317,13 @@ class Mesh:
             return False
         enough = lows[len(lows) // 2] + self._config.opportunistic_graft_margin
         return any(
-            self._score.outlook(peer, now)[1] > enough
-            for peer in self._neighbours.subscribers(topic)
-            if peer not in members
+            self._score.outlook(peer, now)[1] > enough for peer in self._neighbours.others(topic) if peer not in members
         )
 
     def _wake_at(self, topic: str, now: float) -> float:
         members = self._members[topic]
+        if self._crowded(members):
+            return now
         # Whoever falls below 0 must leave at the next heartbeat.
         steady_until = min((self._score.steady_until(peer, now) for peer in members), default=inf)
         short = len(members) < self._config.d_lo
@@ -370,7 +331,7 @@ class Mesh:
             return steady_until
         useful = [
             peer
-            for peer in self._neighbours.subscribers(topic)
+            for peer in self._neighbours.others(topic)
             if peer not in members and (short or self._neighbours[peer].outbound)
         ]
         if any(not self._score.at_least(peer, 0.0, now) and self._score.outlook(peer, now)[1] >= 0 for peer in useful):
@@ -387,7 +348,7 @@ class Mesh:
         members, slack = self._members[topic], self._config.heartbeat_s
         return [
             peer
-            for peer in self._neighbours.subscribers(topic)
+            for peer in self._neighbours.others(topic)
             if peer not in members
             and not self.in_backoff(peer, topic, now - slack)
             and self._score.at_least(peer, 0.0, now)

@@ -1,48 +1,9 @@
 """The GossipSub v1.2 router: no sockets, no clock, no tasks. `receive` and its like return effects.
 
-Theory of operation
--------------------
-Spec: libp2p pubsub/gossipsub/gossipsub-v1.0.md, -v1.1.md and -v1.2.md (protocols ``/meshsub/1.1.0`` and ``/meshsub/1.2.0``),
-StrictSign of pubsub/README.md.
-
-A *link* is up or down (`link_up`, `link_down`; the shell alone decides). Frames of a peer without link are dropped.
-
-A *topic* is joined or not (`subscribe`, `unsubscribe`; the actor alone decides). A joined topic has a mesh, which GRAFT
-and PRUNE of peers and the heartbeat change: `net.gossip.mesh` has the rules. All linked peers are told what is joined.
-
-A *message* goes through these states, each left by one thing only:
-
-    unknown ──receive──▶ pending ──verdict ACCEPT──▶ delivered, forwarded, held for IWANT ──heartbeats──▶ seen
-                            └──verdict IGNORE, REJECT──▶ seen                        seen ──seen_ttl_s──▶ unknown
-
-An own message starts as delivered (`publish`). A message that cannot become pending (topic not joined, too long, bad
-signature, no room) stays unknown: nobody can spoil an id for others by sending rubbish under it first.
-
-A long message is announced to mesh peers of v1.2 when it becomes pending; what they announce so, we do not send them.
-
-The *heartbeat* (`tick`) repairs meshes, advertises what is held (`net.gossip.lazy`), blames for broken promises, and
-ages the cache. A heartbeat that would do none of it may be skipped: `next_deadline` is infinite then, and otherwise a
-multiple of the heartbeat interval from this router's phase. Whatever only expires (seen ids, backoffs, fanout, limits
-per heartbeat) or decays (scores) is decided by the time of the call. So a router at rest costs nothing, and one that is
-ticked at every heartbeat nonetheless does the same, to the draw of the rng.
-
-What a peer does is told to a `Score`, and what the score says is heeded at these places:
-
-    below graylist_threshold   its frames are not read
-    below publish_threshold    it gets no own messages, nor a place among fanout peers
-    below gossip_threshold     it gets no IHAVE, and its IHAVE and IWANT are not heeded
-    below 0                    it leaves meshes at the heartbeat, is not grafted, and neither named nor told names in PRUNE
-    below the mesh's median    opportunistic grafting puts others beside it
-    accept_px_threshold        from there on, the peers it names in a PRUNE are suggested for dialling
-
-A frame that is no RPC changes nothing and ends in `Penalise` and `Disconnect`.
-
-Deviations: fanout is refilled when we publish, not by the heartbeat; the first GRAFT which can have crossed our PRUNE is
-refused without blame; an IWANT is heeded after an IDONTWANT, for it is the later wish; opportunistic grafting wants a
-margin; no explicit peering agreements (a high application score serves); a key in a message is checked, not forwarded.
+The theory of operation is in `net.gossip`, the package's docstring.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import inf
 from random import Random
 
@@ -64,7 +25,8 @@ from net.gossip.events import (
 )
 from net.gossip.exchange import PeerExchange
 from net.gossip.lazy import LazyGossip
-from net.gossip.mesh import GraftAnswer, Mesh, Neighbours
+from net.gossip.mesh import GraftAnswer, Mesh
+from net.gossip.neighbours import Neighbour, Neighbours
 from net.gossip.outbox import Outbox
 from net.gossip.pending import PendingMessages
 from net.gossip.score_book import NoScore, Score
@@ -91,7 +53,10 @@ from net.signing import Sign, Verify
 _GRAFT_FAULTS = {
     GraftAnswer.AT_FAULT: (Fault.GRAFT_IN_BACKOFF,),
     GraftAnswer.FLOOD: (Fault.GRAFT_IN_BACKOFF, Fault.GRAFT_FLOOD),
+    GraftAnswer.DIRECT: (Fault.GRAFT_OF_DIRECT_PEER,),
 }
+_MESSAGE_FIRST = b"\x12"
+"""How a frame begins that has messages and no subscriptions: everybody encodes these first."""
 
 
 class GossipRouter:
@@ -111,8 +76,11 @@ class GossipRouter:
         rng: Random,
         now: float,
         score: Score | None = None,
+        direct: Collection[PeerId] = (),
     ) -> None:
+        """`direct`: peers with whom there is an explicit peering agreement; they must say the same of us."""
         self.peer_id = peer_id
+        self._direct = frozenset(direct)
         self.counters = Counters()
         self._sign = sign
         self._verify = verify
@@ -171,18 +139,26 @@ class GossipRouter:
     # --- links
 
     def link_up(
-        self, peer: PeerId, now: float, *, outbound: bool = True, version: tuple[int, int] = (1, 1)
+        self,
+        peer: PeerId,
+        now: float,
+        *,
+        outbound: bool = True,
+        version: tuple[int, int] = (1, 1),
+        group: str | None = None,
     ) -> list[Effect]:
         """Begin to speak with `peer`: `outbound` when we dialled it; `version` of GossipSub, (1, 2) for ``/meshsub/1.2.0``.
 
-        A link that is up already stays as it is.
+        `group` is the host it is on, if that shows. A link that is up already stays as it is.
         """
         if peer in self._neighbours or peer == self.peer_id:
             return []
-        if len(self._neighbours) >= (self._config.max_peers if outbound else self._config.max_dialled_us):
+        direct, most = peer in self._direct, self._config.max_peers if outbound else self._config.max_dialled_us
+        if len(self._neighbours) >= most and not direct:
             return [Disconnect(peer, "too many peers")]
-        self._neighbours.add(peer, outbound=outbound, version=version)
-        if self._score.link_up(peer, now):
+        self._neighbours.add(peer, Neighbour(outbound, version, direct=direct, since=now))
+        # The score never hears of a direct peer, so that it is neutral whatever happens.
+        if not direct and self._score.link_up(peer, now, group):
             self._beats.want(now)
         if self._exchange.record:
             self._outbox.subscription(peer, encode_record(self._exchange.record))
@@ -221,6 +197,12 @@ class GossipRouter:
         self._score.rescore()
         self._beats.want(now)
 
+    def complain(self, peer: PeerId, now: float) -> None:
+        """The application caught `peer` at what nobody honest does; linked or not, this is held against it."""
+        if peer not in self._direct:
+            self._score.complain(peer, now)
+            self._beats.want(now)
+
     # --- what peers send
 
     def receive(self, peer: PeerId, frame: bytes, now: float) -> list[Effect]:
@@ -228,9 +210,12 @@ class GossipRouter:
         if peer not in self._neighbours:
             return []
         self.counters.frames += 1
-        if peer in self._score.suspects and not self._score.at_least(peer, self._config.graylist_threshold, now):
+        heeded = peer not in self._score.suspects or self._score.at_least(peer, self._config.graylist_threshold, now)
+        if not heeded:
             self.counters.graylisted += 1
-            return []
+            # Else we would never know what it wants once it is forgiven: subscriptions are said once a link.
+            if frame.startswith(_MESSAGE_FIRST):
+                return []
         try:
             if len(frame) > self._config.max_frame_bytes:
                 raise RemoteProtocolError("frame too long")
@@ -240,6 +225,8 @@ class GossipRouter:
         effects: list[Effect] = []
         if rpc.subscriptions:
             effects += self._on_subscriptions(peer, rpc.subscriptions, now)
+        if not heeded:
+            return effects
         if rpc.refused:
             effects += self._blame(peer, Fault.UNSIGNED, now)
         for envelope in rpc.publish:
@@ -301,7 +288,7 @@ class GossipRouter:
     def _decline_copies(self, sender: PeerId, message: Message) -> None:
         """Tell the mesh that we have this one."""
         encoded = None
-        for peer in self._mesh.members(message.topic):
+        for peer in self._mesh.eager(message.topic):
             if peer not in (sender, message.source) and self._neighbours[peer].version >= (1, 2):
                 encoded = encoded or encode_control(IDontWant((message.id,)))
                 self._outbox.control(peer, encoded)
@@ -334,7 +321,9 @@ class GossipRouter:
         if answer is GraftAnswer.ACCEPTED:
             self._beats.want(now)
         elif answer is not GraftAnswer.IGNORED:
-            self._send_prune(peer, topic, self._config.prune_backoff_s, now, exchange=answer is GraftAnswer.FULL)
+            self._send_prune(
+                peer, topic, self._mesh.backoff_left_s(peer, topic, now), now, exchange=answer is GraftAnswer.FULL
+            )
         return [effect for fault in _GRAFT_FAULTS.get(answer, ()) for effect in self._blame(peer, fault, now)]
 
     def _on_prune(self, peer: PeerId, prune: Prune, now: float) -> list[Effect]:
@@ -376,7 +365,7 @@ class GossipRouter:
         self._score.delivered(message, senders, now)
         self._cache.put(envelope)
         self._beats.want(now)
-        targets = [one for one in self._mesh.members(message.topic) if one not in senders and one != message.source]
+        targets = [one for one in self._mesh.eager(message.topic) if one not in senders and one != message.source]
         if self._unwanted.used:
             targets = [one for one in targets if self._unwanted.wants(one, message.id, self._beats.number(now))]
         self.counters.forwarded += len(targets)

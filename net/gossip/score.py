@@ -3,7 +3,7 @@
     score = min(cap, Σ topics  w·(w1·P1 + w2·P2 + w3·P3 + w3b·P3b + w4·P4)) + w5·P5 + w6·P6 + w7·P7
 
     P1   time in the mesh, in quanta, capped            P4   invalid messages, squared
-    P2   first deliveries, capped                       P5   what the application says
+    P2   first deliveries, capped                       P5   what the application says, and its complaints
     P3   deficit of deliveries in the mesh, squared     P6   linked peers of the same group too many, squared
     P3b  the same when it left the mesh                 P7   misdeeds beyond a threshold, squared
 
@@ -36,13 +36,15 @@ class TopicCounters:
 
 @dataclass(slots=True)
 class PeerCounters:
-    """What a peer did, and what else its score is made of. `misdeeds` is as of decay step `step`."""
+    """What a peer did, and what else its score is made of. `misdeeds` and `complaints` are as of decay step `step`."""
 
     step: int
     topics: dict[str, TopicCounters] = field(default_factory=dict)
     misdeeds: float = 0.0
+    complaints: float = 0.0
+    """How often the application caught it at a lie; capped."""
     application: float = 0.0
-    """P5, before its weight."""
+    """P5 without complaints, before its weight."""
     colocated: int = 1
     """Linked peers of its group, itself included."""
 
@@ -72,6 +74,15 @@ def settle_topic(counters: TopicCounters, topic: TopicScoreParams, params: Score
         counters.step = step
 
 
+def settle_peer(counters: PeerCounters, params: ScoreParams, step: int) -> None:
+    """Write what is counted besides topics anew as of `step`."""
+    steps = step - counters.step
+    if steps > 0:
+        counters.misdeeds = decayed(counters.misdeeds, params.behaviour_decay, steps, params.decay_to_zero)
+        counters.complaints = decayed(counters.complaints, params.complaints_decay, steps, params.decay_to_zero)
+        counters.step = step
+
+
 def settled(counters: PeerCounters, params: ScoreParams, now: float) -> PeerCounters:
     """Return a copy as of `now`, in seconds; for those who look."""
     step = step_of(now, params)
@@ -81,8 +92,9 @@ def settled(counters: PeerCounters, params: ScoreParams, now: float) -> PeerCoun
         topic = params.of_topic(name)
         if topic is not None:
             settle_topic(copy, topic, params, step)
-    misdeeds = decayed(counters.misdeeds, params.behaviour_decay, step - counters.step, params.decay_to_zero)
-    return replace(counters, step=max(step, counters.step), topics=topics, misdeeds=misdeeds)
+    whole = replace(counters, topics=topics)
+    settle_peer(whole, params, step)
+    return whole
 
 
 def deficit_of(counters: TopicCounters, topic: TopicScoreParams, params: ScoreParams, step: int) -> float:
@@ -116,7 +128,7 @@ def outlook_of(counters: PeerCounters, params: ScoreParams, now: float) -> tuple
             lowest += low
             highest += high
     others = _constant(counters, params)
-    return _capped(lowest, params) + others + _behaviour(counters, params, step), _capped(highest, params) + others
+    return _capped(lowest, params) + others + _conduct(counters, params, step), _capped(highest, params) + others
 
 
 def steady_until(counters: PeerCounters, params: ScoreParams, now: float) -> float:
@@ -157,7 +169,7 @@ def _floor(counters: PeerCounters, params: ScoreParams, step: int, ahead: int) -
             part += topic.first_deliveries_weight * then
             part += topic.mesh_deliveries_weight * deficit_of(one, topic, params, step + ahead)
             total += topic.weight * part
-    return _capped(total, params) + _constant(counters, params) + _behaviour(counters, params, step)
+    return _capped(total, params) + _constant(counters, params) + _conduct(counters, params, step)
 
 
 def _weigh(counters: PeerCounters, params: ScoreParams, step: int) -> float:
@@ -166,7 +178,7 @@ def _weigh(counters: PeerCounters, params: ScoreParams, step: int) -> float:
         topic = params.of_topic(name)
         if topic is not None:
             total += _topic_score(one, topic, params, step)
-    return _capped(total, params) + _constant(counters, params) + _behaviour(counters, params, step)
+    return _capped(total, params) + _constant(counters, params) + _conduct(counters, params, step)
 
 
 def _topic_score(one: TopicCounters, topic: TopicScoreParams, params: ScoreParams, step: int) -> float:
@@ -206,15 +218,18 @@ def _held_against(one: TopicCounters, topic: TopicScoreParams, params: ScorePara
 
 
 def _constant(counters: PeerCounters, params: ScoreParams) -> float:
-    """P5 and P6, weighed: what time does not change."""
+    """P5 without complaints, and P6, weighed: what time does not change."""
     surplus = max(0, counters.colocated - params.colocation_threshold)
     return params.application_weight * counters.application + params.colocation_weight * surplus * surplus
 
 
-def _behaviour(counters: PeerCounters, params: ScoreParams, step: int) -> float:
-    misdeeds = decayed(counters.misdeeds, params.behaviour_decay, step - counters.step, params.decay_to_zero)
-    surplus = max(0.0, misdeeds - params.behaviour_threshold)
-    return params.behaviour_weight * surplus * surplus
+def _conduct(counters: PeerCounters, params: ScoreParams, step: int) -> float:
+    """P7 and the complaints of P5, weighed: what time forgives."""
+    steps, zero = step - counters.step, params.decay_to_zero
+    surplus = max(0.0, decayed(counters.misdeeds, params.behaviour_decay, steps, zero) - params.behaviour_threshold)
+    total = params.behaviour_weight * surplus * surplus
+    complaints = decayed(counters.complaints, params.complaints_decay, steps, zero)
+    return total + params.application_weight * params.complaint_weight * complaints
 
 
 def _capped(topics: float, params: ScoreParams) -> float:

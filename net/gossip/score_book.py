@@ -12,6 +12,7 @@ asked, so asking more often changes nothing.
 from collections import Counter
 from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass
+from ipaddress import ip_network
 from math import inf
 from typing import Protocol
 
@@ -19,10 +20,10 @@ from net.gossip.events import Fault, Message, MessageId
 from net.gossip.score import (
     PeerCounters,
     TopicCounters,
-    decayed,
     deficit_of,
     outlook_of,
     score_of,
+    settle_peer,
     settle_topic,
     settled,
     steady_until,
@@ -48,9 +49,7 @@ MISDEEDS: dict[str, float] = {
 """What counts for P7, and how often. A malformed frame is nothing that an honest peer can send. The rest is P4."""
 
 Application = Callable[[PeerId], float]
-"""P5 of a peer. Pure and quick; after a change of its answers, `GossipRouter.rescore` must be called."""
-Group = Callable[[PeerId], str | None]
-"""P6: which linked peers belong together, e.g. by IP address; asked when a link comes up. None: to nobody."""
+"""P5 of a peer, besides complaints. Pure and quick; after a change of its answers, `GossipRouter.rescore` must be called."""
 
 
 class Score(Protocol):
@@ -77,8 +76,11 @@ class Score(Protocol):
     def steady_until(self, peer: PeerId, now: float) -> float:
         """Return when time alone may make the score negative; infinity if never."""
 
-    def link_up(self, peer: PeerId, now: float) -> bool:
-        """Begin, or go on, to count. Tells whether others' scores have changed with it."""
+    def link_up(self, peer: PeerId, now: float, group: str | None = None) -> bool:
+        """Begin, or go on, to count. Linked peers of one group, if not None, are taken for one host (P6).
+
+        Tells whether others' scores have changed with it.
+        """
 
     def link_down(self, peer: PeerId, now: float) -> bool:
         """Decide what of it is kept; the peer has left all meshes before. Tells the same."""
@@ -103,6 +105,9 @@ class Score(Protocol):
 
     def penalise(self, peer: PeerId, fault: str, now: float) -> None:
         """Note a misdeed (P7), by its name."""
+
+    def complain(self, peer: PeerId, now: float) -> None:
+        """Note that the application caught the peer, linked or not, at a lie (P5)."""
 
     def rescore(self) -> None:
         """Heed that what is not counted here, the application's opinion, has changed."""
@@ -133,7 +138,7 @@ class NoScore:
         """Return infinity: it does not change by itself."""
         return inf
 
-    def link_up(self, peer: PeerId, now: float) -> bool:  # noqa: ARG002
+    def link_up(self, peer: PeerId, now: float, group: str | None = None) -> bool:  # noqa: ARG002
         """Do nothing."""
         return False
 
@@ -164,6 +169,10 @@ class NoScore:
         """Count the reason."""
         self.penalties[fault] += 1
 
+    def complain(self, peer: PeerId, now: float) -> None:  # noqa: ARG002
+        """Count it."""
+        self.penalties["complaint"] += 1
+
     def rescore(self) -> None:
         """Do nothing."""
 
@@ -191,12 +200,10 @@ class _Outcome:
 class ScoreBook:
     """Scores by the book, P1 to P7. Raises nothing whatever peers do; bounded by links, topics and `max_retained`."""
 
-    def __init__(
-        self, params: ScoreParams | None = None, *, application: Application | None = None, group: Group | None = None
-    ) -> None:
+    def __init__(self, params: ScoreParams | None = None, *, application: Application | None = None) -> None:
         self.params = ScoreParams() if params is None else params
         self._application = application
-        self._group = group
+        self._exempt = [ip_network(network) for network in self.params.colocation_exempt]
         self._linked: dict[PeerId, _Record] = {}
         self._retained: dict[PeerId, _Record] = {}
         self._groups: dict[str, dict[PeerId, None]] = {}
@@ -261,9 +268,10 @@ class ScoreBook:
 
     # --- links
 
-    def link_up(self, peer: PeerId, now: float) -> bool:
+    def link_up(self, peer: PeerId, now: float, group: str | None = None) -> bool:
         """Begin to count, or go on where the last link ended."""
-        group = None if self._group is None else self._group(peer)
+        if group is not None and self._is_exempt(group):
+            group = None
         step = step_of(now, self.params)
         record = self._retained.pop(peer, None)
         if record is None or now >= record.expires:
@@ -275,7 +283,8 @@ class ScoreBook:
             for counters in record.counters.topics.values():
                 counters.step = step
         self._linked[peer] = record
-        if self._application is not None or record.counters.topics or record.counters.misdeeds:
+        told = record.counters
+        if self._application is not None or told.topics or told.misdeeds or told.complaints:
             self._suspects.add(peer)
         if group is not None:
             self._groups.setdefault(group, {})[peer] = None
@@ -295,16 +304,28 @@ class ScoreBook:
         for topic in counters.topics.values():
             topic.first_deliveries = topic.mesh_deliveries = 0.0
         counters.topics = {name: one for name, one in counters.topics.items() if one.mesh_failures or one.invalid}
-        if score <= 0 and (counters.topics or counters.misdeeds):
-            while self._retained and (
-                len(self._retained) >= self.params.max_retained
-                or now >= self._retained[next(iter(self._retained))].expires
-            ):
-                del self._retained[next(iter(self._retained))]
-            if self.params.max_retained:
-                counters.application, counters.colocated = 0.0, 1
-                self._retained[peer] = _Record(counters, None, now + self.params.retain_s)
+        if score <= 0 and (counters.topics or counters.misdeeds or counters.complaints):
+            counters.application, counters.colocated = 0.0, 1
+            self._retain(peer, counters, now)
         return regrouped
+
+    def _retain(self, peer: PeerId, counters: PeerCounters, now: float) -> None:
+        """Remember what is held against a peer without link."""
+        self._retained.pop(peer, None)
+        while self._retained and (
+            len(self._retained) >= self.params.max_retained or now >= self._retained[next(iter(self._retained))].expires
+        ):
+            del self._retained[next(iter(self._retained))]
+        if self.params.max_retained:
+            self._retained[peer] = _Record(counters, None, now + self.params.retain_s)
+
+    def _is_exempt(self, group: str) -> bool:
+        """Whether the group is a network in which many peers on one host are no sign of anything."""
+        try:
+            network = ip_network(group)
+        except ValueError:
+            return False  # of a network that has no addresses
+        return any(network.version == one.version and network.overlaps(one) for one in self._exempt)
 
     def _regroup(self, group: str | None) -> bool:
         """Tell all members how many they are, and the caller whether that matters."""
@@ -405,10 +426,23 @@ class ScoreBook:
         record, count = self._linked.get(peer), MISDEEDS.get(fault, 0.0)
         if record is None or not count:
             return
-        params, counters, step = self.params, record.counters, step_of(now, self.params)
-        left = decayed(counters.misdeeds, params.behaviour_decay, step - counters.step, params.decay_to_zero)
-        counters.misdeeds, counters.step = left + count, step
+        settle_peer(record.counters, self.params, step_of(now, self.params))
+        record.counters.misdeeds += count
         self._suspect(peer)
+
+    def complain(self, peer: PeerId, now: float) -> None:
+        """P5; of a peer that has hung up already, too."""
+        step, cap = step_of(now, self.params), self.params.complaints_cap
+        record = self._linked.get(peer)
+        if record is not None:
+            settle_peer(record.counters, self.params, step)
+            record.counters.complaints = min(record.counters.complaints + 1, cap)
+            self._suspect(peer)
+            return
+        kept = self._retained.get(peer)
+        counters = PeerCounters(step) if kept is None or now >= kept.expires else kept.counters
+        counters.complaints = min(counters.complaints + 1, cap)  # frozen, as all that is held against who is gone
+        self._retain(peer, counters, now)
 
     def _params_of(self, topic: str) -> TopicScoreParams | None:
         """Remember which parameters a topic has; only topics that we have joined are asked for."""

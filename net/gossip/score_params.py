@@ -5,6 +5,7 @@ Precedents in brackets: Lotus is Filecoin's node, go is go-libp2p-pubsub. A weig
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 
 def decay_over(seconds: float, *, interval_s: float = 1.0, to_zero: float = 0.01) -> float:
@@ -17,10 +18,27 @@ def decay_over(seconds: float, *, interval_s: float = 1.0, to_zero: float = 0.01
     return float(to_zero ** (interval_s / max(seconds, interval_s)))
 
 
+PRIVATE_NETWORKS = (
+    *("127.0.0.0/8", "::1/128"),  # loopback
+    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),  # RFC 1918, RFC 4193
+    *("169.254.0.0/16", "fe80::/10"),  # link-local
+)
+"""Here many peers on one address are a swarm of many processes, or many hosts behind one gateway, far more often than an
+attack; and who can dial from within such a network is known to whoever runs it."""
+
+
 def _check(what: str, *rules: tuple[bool, str]) -> None:
     for holds, rule in rules:
         if not holds:
             raise ValueError(f"{what}: {rule} must hold")
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +125,20 @@ class ScoreParams:
 
     application_weight: float = 1.0
     """P5: what the application's opinion is multiplied by; not negative."""
+    complaint_weight: float = -1000.0
+    """P5, per complaint of the application; not positive. One outweighs `topic_cap` and crosses the gossip threshold, as
+    an invalid message does: what is complained of is a proven lie."""
+    complaints_cap: float = 5.0
+    """P5: complaints at most, not negative; with five, the graylist lasts some ten minutes and the rest over an hour."""
+    complaints_decay: float = decay_over(3600)
+    """P5: decay of complaints."""
 
     colocation_weight: float = -100.0
-    """P6, per linked peer² of a group (an IP address, say) beyond the threshold; not positive (Lotus)."""
+    """P6, per linked peer² of a group (`net.transport.LinkUp.group`) beyond the threshold; not positive (Lotus)."""
     colocation_threshold: int = 5
     """P6: so many linked peers of a group are let alone; at least 1 (Lotus)."""
+    colocation_exempt: Sequence[str] = PRIVATE_NETWORKS
+    """P6: networks (CIDR) whose hosts are let alone however many peers they have (go: IPColocationFactorWhitelist)."""
 
     behaviour_weight: float = -10.0
     """P7, per misdeed² beyond the threshold; not positive (Lotus)."""
@@ -134,8 +161,12 @@ class ScoreParams:
             "score parameters",
             (self.topic_cap >= 0, "topic_cap >= 0"),
             (self.application_weight >= 0, "application_weight >= 0"),
+            (self.complaint_weight <= 0, "complaint_weight <= 0"),
+            (self.complaints_cap >= 0, "complaints_cap >= 0"),
+            (0 < self.complaints_decay < 1, "0 < complaints_decay < 1"),
             (self.colocation_weight <= 0, "colocation_weight <= 0"),
             (self.colocation_threshold >= 1, "colocation_threshold >= 1"),
+            (all(map(_is_network, self.colocation_exempt)), "colocation_exempt: networks in CIDR form"),
             (self.behaviour_weight <= 0, "behaviour_weight <= 0"),
             (self.behaviour_threshold >= 0, "behaviour_threshold >= 0"),
             (0 < self.behaviour_decay < 1, "0 < behaviour_decay < 1"),

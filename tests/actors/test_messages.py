@@ -40,10 +40,10 @@ WORKER, MEC, OTHER = (Identity.derive(1, name) for name in ("worker", "mec", "ot
 HERE = Point(44.5, 11.3)
 PEER = bytes(MEC.peer_id)
 EXAMPLES = [
-    Claim(WORKER.account, MEC.account, 445_000_000, -113_000_000, 5),
-    SignedClaim(Claim(WORKER.account, MEC.account, 1, 2, 3), bytes(64)),
+    Claim(WORKER.account, WORKER.account, MEC.account, 445_000_000, -113_000_000, 5),
+    SignedClaim(Claim(WORKER.account, WORKER.account, MEC.account, 1, 2, 3), bytes(64), b""),
     attest(MEC, WORKER.account, 77),
-    Ballot(bytes(32), "fire", 1, -2, 3, 4, 5, Ticket(bytes(SALT_BYTES), MerklePath(0, 3, (bytes(32), bytes(32))))),
+    Ballot(bytes(32), "fire", 1, -2, 3, 4, 5, WORKER.account, Ticket(bytes(SALT_BYTES), MerklePath(0, 3, (bytes(32), bytes(32))))),
     Notice(bytes(32), "pending", "fire", 1, -2, 3),
     Hello(ledger=True, addresses=("/ip4/10.0.0.1/tcp/4001",)),
     Welcome((Known(PEER, ("/ip4/10.0.0.1/tcp/4001",)),)),
@@ -120,15 +120,15 @@ def test_topics():
 
 def test_a_claim_is_opened_by_the_node_it_is_for():
     sealed = seal_claim(WORKER, MEC.peer_id, HERE, 123)
-    assert open_claim(MEC, sealed) == Claim(WORKER.account, MEC.account, *HERE.e7, 123)
+    assert open_claim(MEC, sealed) == Claim(WORKER.account, WORKER.account, MEC.account, *HERE.e7, 123)
     assert encode(HERE.e7[0]) not in sealed
 
 
 def signed(claim, by=WORKER, domain=b"crowdmesh:presence:1:"):
-    return encode(SignedClaim(claim, by.sign(domain + encode(claim))))
+    return encode(SignedClaim(claim, by.sign(domain + encode(claim)), b""))
 
 
-CLAIM = Claim(WORKER.account, MEC.account, *HERE.e7, 123)
+CLAIM = Claim(WORKER.account, WORKER.account, MEC.account, *HERE.e7, 123)
 
 
 def test_claim__reject_replay_to_another_node():
@@ -142,7 +142,7 @@ def test_claim__reject_replay_to_another_node():
 
 def test_claim__reject_readdressed():
     claim = replace(CLAIM, mec=OTHER.account)
-    forged = encode(SignedClaim(claim, WORKER.sign(b"crowdmesh:presence:1:" + encode(CLAIM))))
+    forged = encode(SignedClaim(claim, WORKER.sign(b"crowdmesh:presence:1:" + encode(CLAIM)), b""))
     with pytest.raises(MalformedError, match="not signed by its worker"):
         open_claim(OTHER, seal(OTHER.peer_id, forged))
 
@@ -153,15 +153,37 @@ def test_claim__reject_readdressed():
         signed(CLAIM, by=OTHER),
         signed(CLAIM, domain=b"crowdmesh:attestation:1:"),
         signed(CLAIM, domain=b""),
-        encode(SignedClaim(CLAIM, b"")),
-        encode(SignedClaim(CLAIM, bytes(64))),
-        encode(SignedClaim(replace(CLAIM, worker=bytes(32)), bytes(64))),
-        encode(SignedClaim(replace(CLAIM, lat_e7=1), WORKER.sign(b"crowdmesh:presence:1:" + encode(CLAIM)))),
+        encode(SignedClaim(CLAIM, b"", b"")),
+        encode(SignedClaim(CLAIM, bytes(64), b"")),
+        encode(SignedClaim(replace(CLAIM, worker=bytes(32)), bytes(64), b"")),
+        encode(SignedClaim(replace(CLAIM, lat_e7=1), WORKER.sign(b"crowdmesh:presence:1:" + encode(CLAIM)), b"")),
     ],
 )
 def test_claim__reject_not_signed_by_its_worker(plain):
     with pytest.raises(MalformedError, match="not signed by its worker"):
         open_claim(MEC, seal(MEC.peer_id, plain))
+
+
+def test_a_claim_may_name_a_voter_of_its_own():
+    claim = open_claim(MEC, seal_claim(WORKER, MEC.peer_id, HERE, 123, voter=OTHER))
+    assert (claim.worker, claim.voter) == (WORKER.account, OTHER.account)
+
+
+@pytest.mark.parametrize(
+    "voter, signature",
+    [
+        (OTHER.account, b""),
+        (OTHER.account, bytes(64)),
+        (OTHER.account, WORKER.sign(b"x")),
+        (WORKER.account, WORKER.sign(b"x")),  # nothing is signed twice
+    ],
+)
+def test_claim__reject_not_signed_by_its_voter(voter, signature):
+    """Else a worker could have somebody else drawn, and know that it was."""
+    claim = replace(CLAIM, voter=voter)
+    raw = encode(SignedClaim(claim, WORKER.sign(b"crowdmesh:presence:1:" + encode(claim)), signature))
+    with pytest.raises(MalformedError, match="not signed by its voter"):
+        open_claim(MEC, seal(MEC.peer_id, raw))
 
 
 @given(st.integers(0, 10_000), st.integers(1, 255))

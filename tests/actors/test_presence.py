@@ -83,3 +83,38 @@ def test_as_a_plain_table_of_latest_claims(said):
         table[worker] = (where, claimed, now + TTL)
         expected = sorted(w for w, (at, _, until) in table.items() if until >= now and at.distance_m(HERE) < 1_500)
         assert presence.near(HERE, 1_500, now, without=NOBODY) == expected
+
+
+ALIASES = [Identity.derive(3, f"alias-{n}").account for n in range(4)]
+
+
+def test_a_worker_is_drawn_as_its_voter_and_excluded_as_either():
+    presence = Presence(TTL)
+    presence.seen(WORKERS[0], HERE, 0, 0, voter=ALIASES[0])
+    assert presence.near(HERE, 100, 1, without=NOBODY) == [ALIASES[0]]
+    assert presence.near(HERE, 100, 1, without=WORKERS[0]) == presence.near(HERE, 100, 1, without=ALIASES[0]) == []
+    assert presence.bearer(ALIASES[0]) == WORKERS[0]
+    assert presence.bearer(WORKERS[1]) == WORKERS[1]
+
+
+def test_a_voter_serves_once_and_its_worker_goes_on_as_another():
+    presence = Presence(TTL)
+    presence.seen(WORKERS[0], HERE, 0, 0, voter=ALIASES[0])
+    presence.seen(WORKERS[1], HERE, 0, 0)
+    presence.spend(ALIASES[0])
+    presence.spend(WORKERS[1])  # its own account serves as often as it is drawn
+    assert presence.near(HERE, 100, 1, without=NOBODY) == [WORKERS[1]]
+    with pytest.raises(ValueError, match="served already"):
+        presence.seen(WORKERS[0], HERE, 2, 2, voter=ALIASES[0])
+    presence.seen(WORKERS[0], HERE, 2, 2, voter=ALIASES[1])
+    assert presence.near(HERE, 100, 3, without=NOBODY) == sorted([ALIASES[1], WORKERS[1]])
+    assert presence.bearer(ALIASES[1]) == WORKERS[0]
+
+
+def test_seen__reject_a_voter_of_somebody_else():
+    presence = Presence(TTL)
+    presence.seen(WORKERS[0], HERE, 0, 0, voter=ALIASES[0])
+    for voter in (ALIASES[0], WORKERS[0]):
+        with pytest.raises(ValueError, match="somebody else"):
+            presence.seen(WORKERS[1], HERE, 0, 0, voter=voter)
+    assert len(presence) == 1

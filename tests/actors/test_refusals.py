@@ -11,6 +11,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from actors.fault_config import Hold
 from actors.gateway_messages import MAX_REQUEST_BYTES, Query, Refusal, Submit, decode_answer, encode_message
 from actors.identity import Identity
 from actors.messages import GATEWAY, SYNC, Notice, blocks_topic, cell_topic, tx_topic
@@ -27,7 +28,7 @@ from chain.values import MAX_ARGS_BYTES, Block, TxId
 from net.gossip import wire
 from net.gossip.wire import Rpc
 from net.transport import FrameTooLargeError, RequestFailedError
-from tests.actors.simulated import play, small, until
+from tests.actors.simulated import named, play, small, until
 
 SALT = bytes(SALT_BYTES)
 SETTLE_S = 2.0
@@ -426,3 +427,35 @@ def tail_of_peer_id(name):
 def test_the_town_goes_on(outcomes):
     assert outcomes["votes in the end"] == 2
     assert outcomes["errors"] == []
+
+
+def test_who_passed_on_a_false_block_is_not_blamed_for_it():
+    """It has its work, so nodes pass it on before they have executed it: only its publisher knew."""
+    town = named(
+        quiet_town(),
+        network=replace(quiet_town().network, scoring=True),
+        faults=(Hold(at_s=10, groups=(("facility-01",), ("miner-01",)), for_s=100),),
+    )
+    heard = {}
+
+    async def script(swarm):
+        made = Town(swarm)
+        await trio.sleep(20)
+        publisher, relay = made.facility.identity.peer_id, made.mec.identity.peer_id
+        topic = blocks(made)
+        made.miner.node.overlay.router.counters.accepted = 0
+        await made.facility.node.overlay.publish(topic, child(made, state_root=bytes(32)))
+        await trio.sleep(SETTLE_S)
+        heard["copies"] = made.miner.node.overlay.router.counters.accepted
+        heard["blamed"] = [
+            (actor, fields["peer"]) for actor, kind, fields in made.journal if kind == "penalised"
+        ]  # before the held copy arrives
+        for node in (made.miner.node, made.mec.node):
+            scores = node.overlay.scores()
+            assert scores[publisher] < -500
+            assert all(score >= 0 for peer, score in scores.items() if peer != publisher)
+        assert relay in made.miner.node.overlay.router.mesh(topic)
+
+    play(town, script)
+    tail = tail_of_peer_id("facility-01")
+    assert heard == {"copies": 1, "blamed": [("mec-01", tail), ("miner-01", tail)]}

@@ -71,8 +71,11 @@ def test_claim__reject():
     staged(script, population__worker__presence_interval_ms=25_000)
 
 
+VOTER = Identity.derive(small().seed, "worker-01").account
+
+
 def ballot(now, **changes):
-    return replace(Ballot(bytes(32), "fire", 1, 2, now, now + 5_000, now + 9_000, TICKET), **changes)
+    return replace(Ballot(bytes(32), "fire", 1, 2, now, now + 5_000, now + 9_000, VOTER, TICKET), **changes)
 
 
 def test_ballot__reject_who_is_no_mec_node():

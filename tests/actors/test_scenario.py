@@ -58,6 +58,7 @@ WRONG = {
     "ledger.kind": ("pos", "'pos'"),
     "ledger.retarget_window": (1, "1"),
     "ledger.max_block_bytes": (1, "1"),
+    "ledger.keep_blocks": (1_023, "1023"),
     "ledger.durability": ("none", "'none'"),
     "spatial.group_size": (2, "2"),
     "spatial.rewards.reading": ("generous", "'generous'"),

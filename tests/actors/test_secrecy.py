@@ -43,9 +43,9 @@ class Tap:
             tap.hear(answer)
             return answer
 
-        def tapped_claim(worker, mec, where, now_ms):
+        def tapped_claim(worker, mec, where, now_ms, *, voter):
             tap.places.add(where.e7)
-            return seal_claim(worker, mec, where, now_ms)
+            return seal_claim(worker, mec, where, now_ms, voter=voter)
 
         monkeypatch.setattr(MemoryTransport, "send", tapped_send)
         monkeypatch.setattr(MemoryTransport, "send_nowait", tapped_send_nowait)
@@ -66,8 +66,8 @@ def tapped(tmp_path_factory):
             silent = swarm.actors["worker-01"]
             send = silent._send
 
-            async def never_reveal(report, method, until_ms, *args):
-                return method != "reveal" and await send(report, method, until_ms, *args)
+            async def never_reveal(report, task, method, until_ms, *args):
+                return method != "reveal" and await send(report, task, method, until_ms, *args)
 
             silent._send = never_reveal
 

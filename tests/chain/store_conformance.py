@@ -52,7 +52,7 @@ class Branches:
 
 
 class StoreConformance:
-    """Subclasses define the fixture `open_store`: () → a store, the same one again when called again."""
+    """Subclasses define the fixture `open_store`: (keep_blocks=None) → a store, the same one again when called again."""
 
     @pytest.fixture
     def branches(self):
@@ -159,6 +159,33 @@ class StoreConformance:
             again.receive_block(b"x", branches.mined[0][height], branches.now)
         assert again.head_id == branches.ledgers[0].head_id
         assert again.final_state.root == branches.ledgers[0].final_state.root
+
+    @pytest.mark.parametrize("keep, gone", [(0, 8), (2, 8), (3, 7), (9, 1), (50, 0)])
+    def test_pruning_leaves_headers_alone(self, open_store, branches, keep, gone):
+        """14 blocks, 10 of them final, the state of block 8 is kept: what is above it stays for the next start."""
+        store = open_store(keep_blocks=keep)
+        for save in branches.mine(0, 14):
+            store.save(save)
+        ledger = branches.ledgers[0]
+        assert (store.load().final_height, len(store.load().headers)) == (10, 8)
+        assert [store.header(height) for height in range(1, 15)] == [ledger.header(height) for height in range(1, 15)]
+        assert [h for h in range(1, 15) if store.block_at(h) is not None] == list(range(gone + 1, 15))
+        assert [event.height for event in store.events()] == list(range(gone + 1, 15))
+        for height in range(1, 15):
+            block = branches.mined[0][height]
+            found = None if height <= gone else (block_id(block.header), 0)
+            assert store.locate(transaction_id(block.transactions[0])) == found
+            assert (store.block(block_id(block.header)) is None) == (found is None)
+
+    def test_restart_after_pruning_is_where_it_was(self, open_store, branches):
+        store = open_store(keep_blocks=0)
+        for save in branches.mine(0, 14):
+            store.save(save)
+        store = open_store(keep_blocks=0)
+        again = PowLedger(branches.network, config=CONFIG, loaded=store.load(), archive=store)
+        assert again.head_id == branches.ledgers[0].head_id
+        assert again.final_state.root == branches.ledgers[0].final_state.root
+        assert again.block(3) is None and again.header(3) == branches.mined[0][3].header
 
     def test_events_are_filtered_and_paged(self, open_store, branches):
         store = open_store()

@@ -130,7 +130,7 @@ class Town:
             report,
             accounts,
             self.rules.group_size,
-            lambda combination: self.query("has_served", combination),
+            lambda combination: self.query("served_at", combination) is not None,
         )
         if drawn is None:
             raise LookupError("every combination drawn has served")

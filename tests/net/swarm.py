@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import trio
@@ -73,10 +73,16 @@ class Swarm:
         self._clock = clock
 
     async def start(
-        self, n: int, config: GossipConfig | None = None, *, score: Score | None = None
+        self,
+        n: int,
+        config: GossipConfig | None = None,
+        *,
+        score: Score | None = None,
+        group: str | None = None,
+        direct: Collection[PeerId] = (),
     ) -> tuple[Overlay, trio.CancelScope]:
         overlay = Overlay(
-            self.network.attach(identity(n)),
+            self.network.attach(identity(n), group=group),
             sign=lambda message: key(n).sign(message).signature,
             verify=verify_once,
             config=config or GossipConfig(),
@@ -84,6 +90,7 @@ class Swarm:
             clock=self._clock,
             observer=self.witness,
             score=score,
+            direct=direct,
         )
         scope: trio.CancelScope = await self._nursery.start(_run, overlay)
         self.peers[n] = overlay

@@ -1,9 +1,9 @@
-"""Our overlay and py-libp2p's own GossipSub on one topic, over TCP: each takes the other for one of its kind."""
+"""Our overlay and py-libp2p's own GossipSub on one topic, over TCP or QUIC: each takes the other for one of its kind."""
 
 import gc
 import random
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import zip_longest
 
@@ -23,7 +23,7 @@ from nacl.signing import SigningKey
 
 from net.gossip.config import GossipConfig
 from net.gossip.events import Message, Verdict
-from net.libp2p_host import Libp2pTransport
+from net.libp2p_host import LOOPBACK, Libp2pTransport
 from net.overlay import Delivery, Overlay
 from net.peer import Address, PeerId
 from net.signing import verify
@@ -38,9 +38,12 @@ PROTOCOLS = {"1.1": TProtocol("/meshsub/1.1.0"), "1.0": TProtocol("/meshsub/1.0.
 class Stock:
     """A py-libp2p host with its own GossipSub and strict signing."""
 
-    def __init__(self, protocol: TProtocol, number: int = 81) -> None:
+    def __init__(
+        self, protocol: TProtocol, number: int = 81, direct: Sequence[PeerInfo] = (), *, quic: bool = False
+    ) -> None:
+        self._listen = [Multiaddr("/ip4/127.0.0.1/udp/0/quic-v1" if quic else "/ip4/127.0.0.1/tcp/0")]
         self.host: IHost = new_host(
-            key_pair=create_new_key_pair(bytes([number]) * 32), listen_addrs=[Multiaddr("/ip4/127.0.0.1/tcp/0")]
+            key_pair=create_new_key_pair(bytes([number]) * 32), listen_addrs=self._listen, enable_quic=quic
         )
         self.router = GossipSub(
             protocols=[protocol],
@@ -48,6 +51,7 @@ class Stock:
             degree_low=4,
             degree_high=12,
             heartbeat_interval=1,
+            direct_peers=list(direct),
         )
         self.pubsub = Pubsub(self.host, self.router, strict_signing=True)
         self.peer_id = PeerId.parse(self.host.get_id().to_bytes())
@@ -56,7 +60,7 @@ class Stock:
     async def running(self) -> AsyncIterator[ISubscriptionAPI]:
         """Run until the body ends; yields the subscription to `TOPIC`."""
         async with (
-            self.host.run(listen_addrs=[Multiaddr("/ip4/127.0.0.1/tcp/0")]),
+            self.host.run(listen_addrs=self._listen),
             background_trio_service(self.pubsub),
             background_trio_service(self.router),
         ):
@@ -68,14 +72,15 @@ class Stock:
         return Address(str(self.host.get_transport_addrs()[0]))
 
 
-def overlay_of(number: int) -> Overlay:
+def overlay_of(number: int, direct: Sequence[PeerId] = (), *, quic: bool = False) -> Overlay:
     key = SigningKey(bytes([number]) * 32)
     return Overlay(
-        Libp2pTransport(bytes(key)),
+        Libp2pTransport(bytes(key), listen=[Address("/ip4/127.0.0.1/udp/0/quic-v1")] if quic else [LOOPBACK]),
         sign=lambda message: key.sign(message).signature,
         verify=verify,
         config=GossipConfig(heartbeat_s=0.2),
         rng=random.Random(number),
+        direct=direct,
     )
 
 
@@ -83,10 +88,20 @@ def accept(_: Message) -> Verdict:
     return Verdict.ACCEPT
 
 
-@pytest.mark.parametrize("version", PROTOCOLS)
+@pytest.fixture
+def stock_closes_late() -> Iterator[None]:
+    """Stock hosts leave sockets, of links among themselves and of QUIC, to the garbage collector, which complains."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@pytest.mark.usefixtures("stock_closes_late")
 @pytest.mark.parametrize("dialler", ["ours", "stock"])
-async def test_signed_messages_pass_in_both_directions(dialler: str, version: str) -> None:
-    ours, stock = overlay_of(1), Stock(PROTOCOLS[version])
+@pytest.mark.parametrize("version, over", [("1.0", "TCP"), ("1.1", "TCP"), ("1.1", "QUIC")])
+async def test_signed_messages_pass_in_both_directions(dialler: str, version: str, over: str) -> None:
+    ours, stock = overlay_of(1, quic=over == "QUIC"), Stock(PROTOCOLS[version], quic=over == "QUIC")
     with trio.fail_after(PATIENCE):
         async with stock.running() as theirs, trio.open_nursery() as nursery:
             await nursery.start(ours.run)
@@ -94,7 +109,9 @@ async def test_signed_messages_pass_in_both_directions(dialler: str, version: st
                 if dialler == "ours":
                     await ours.connect(stock.peer_id, [stock.address])
                 else:
-                    await stock.host.connect(PeerInfo(ID(ours.peer_id), [Multiaddr(str(a)) for a in ours.addresses]))
+                    # Without the peer in the address, stock dials nobody over QUIC.
+                    dialled = [Multiaddr(f"{address}/p2p/{ours.peer_id}") for address in ours.addresses]
+                    await stock.host.connect(PeerInfo(ID(ours.peer_id), dialled))
                 await eventually(
                     lambda: ours.router.mesh(TOPIC) == [stock.peer_id] and ID(ours.peer_id) in stock.router.mesh[TOPIC]
                 )
@@ -113,6 +130,34 @@ async def test_signed_messages_pass_in_both_directions(dialler: str, version: st
 
                 await ours.hang_up(stock.peer_id)
                 await eventually(lambda: ID(ours.peer_id) not in stock.router.mesh[TOPIC])
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.usefixtures("stock_closes_late")
+async def test_explicit_peers_hear_of_everything_without_a_mesh() -> None:
+    stock_id = PeerId.parse(ID.from_pubkey(create_new_key_pair(bytes([81]) * 32).public_key).to_bytes())
+    ours = overlay_of(1, direct=[stock_id])
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(ours.run)
+            stock = Stock(
+                PROTOCOLS["1.1"], direct=[PeerInfo(ID(ours.peer_id), [Multiaddr(str(a)) for a in ours.addresses])]
+            )
+            assert stock.peer_id == stock_id
+            async with stock.running() as theirs, ours.subscribe(TOPIC, accept) as deliveries:
+                # It dials whom it has agreed with by itself.
+                await eventually(lambda: ours.router.subscribers(TOPIC) == [stock.peer_id])
+                await eventually(lambda: ID(ours.peer_id) in stock.pubsub.peer_topics.get(TOPIC, ()))
+                await trio.sleep(1.2)  # heartbeats of both, in which a GRAFT would be sent
+                assert ours.router.mesh(TOPIC) == []
+                assert ID(ours.peer_id) not in stock.router.mesh[TOPIC]
+
+                await stock.pubsub.publish(TOPIC, b"from stock")
+                assert (await deliveries.receive()).message.data == b"from stock"
+                await ours.publish(TOPIC, b"from us")
+                while (message := await theirs.get()).from_id != bytes(ours.peer_id):
+                    assert message.data == b"from stock"  # it hears itself first
+                assert message.data == b"from us"
             nursery.cancel_scope.cancel()
 
 
@@ -197,15 +242,6 @@ async def connect(a: Overlay | Stock, b: Overlay | Stock) -> None:
         await a.connect(b.peer_id, addresses)
     else:
         await a.host.connect(PeerInfo(ID(b.peer_id), [Multiaddr(str(address)) for address in addresses]))
-
-
-@pytest.fixture
-def stock_closes_late() -> Iterator[None]:
-    """Stock hosts leave the sockets of links among themselves to the garbage collector, which complains."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.mark.usefixtures("stock_closes_late")

@@ -130,3 +130,30 @@ async def test_gossip_goes_on_under_churn(autojump_clock: MockClock) -> None:
             assert sorted(listeners.data(overlay)) == expected
         assert returned.router.counters.frames > 0
         nursery.cancel_scope.cancel()
+
+
+async def test_direct_peer_is_never_surplus_and_redialled_though_nobody_is_missing(autojump_clock: MockClock) -> None:
+    async with swarm(5) as made, trio.open_nursery() as nursery:
+        hub = made.peers[1]
+        friend, scope = await made.start(6)
+        keeper = ConnectionKeeper(
+            hub, min_degree=0, max_degree=3, rng=random.Random(1), direct=[friend.peer_id, identity(7)]
+        )
+        await nursery.start(keeper.run)
+        for n in (2, 3, 4, 6, 5):
+            await made.peers[n].connect(hub.peer_id, hub.addresses)
+            await trio.sleep(1)
+        assert set(hub.peers()) == {identity(2), identity(3), friend.peer_id}
+        keeper.add(friend.peer_id, friend.addresses)
+        scope.cancel()
+        await trio.sleep(60)
+        assert friend.peer_id not in hub.peers()
+        await made.start(6)
+        await trio.sleep(150)
+        assert friend.peer_id in hub.peers()
+        # One whose address is told later.
+        late, _ = await made.start(7)
+        keeper.add(late.peer_id, late.addresses)
+        await trio.sleep(5)
+        assert set(hub.peers()) == {identity(2), friend.peer_id, late.peer_id}
+        nursery.cancel_scope.cancel()

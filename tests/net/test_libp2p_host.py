@@ -25,8 +25,10 @@ from libp2p.transport.exceptions import MuxerUpgradeFailure
 from libp2p.transport.upgrader import TransportUpgrader
 from nacl.signing import SigningKey
 
-from net.libp2p_host import Libp2pTransport, parse_address, parse_bootstrap
-from net.libp2p_stream import BufferedTcp, FrameSplitter, LinkBrokenError, Substream, answer, propose, uvarint
+from net.libp2p_address import parse_address, parse_bootstrap, with_port
+from net.libp2p_host import Libp2pTransport
+from net.libp2p_stream import FrameSplitter, LinkBrokenError, answer, propose, uvarint
+from net.libp2p_tcp import BufferedTcp, Substream
 from net.peer import Address, PeerId
 from net.transport import (
     MAX_FRAME_BYTES,
@@ -53,6 +55,15 @@ async def site() -> AsyncGenerator[MakeTransport, None]:
 @pytest.mark.parametrize("check", CHECKS, ids=check_name)
 async def test_conformance(check: Check) -> None:
     await check(site)
+
+
+async def test_link_tells_the_address_of_its_other_end() -> None:
+    async with running(1, 2) as (one, two):
+        await one.dial(two.peer_id, two.addresses)
+        for end in (one, two):
+            up = await next_event(end)
+            assert isinstance(up, LinkUp)
+            assert up.group == "127.0.0.1/32"
 
 
 def seed(number: int) -> bytes:
@@ -120,7 +131,7 @@ async def raw_peer(to: Libp2pTransport, keys: KeyPair | None = None) -> AsyncIte
     keys = keys or create_new_key_pair(seed(99))
     noise = NoiseTransport(keys, noise_privkey=create_noise_key_pair().private_key)
     upgrader = TransportUpgrader({NOISE: noise}, {TProtocol(YAMUX): Yamux})
-    host, port, _ = parse_address(to.addresses[0])
+    host, port, *_ = parse_address(to.addresses[0])
     with trio.fail_after(PATIENCE):
         socket = await trio.open_tcp_stream(host, port)
         async with socket:
@@ -181,6 +192,8 @@ def test_bootstrap_address_splits_into_peer_and_address() -> None:
     peer = PeerId.from_public_key(bytes(32))
     assert parse_bootstrap(f"/ip4/10.0.0.7/tcp/4001/p2p/{peer}") == (peer, "/ip4/10.0.0.7/tcp/4001")
     assert parse_bootstrap(f"/dns4/mec.example/tcp/1/p2p/{peer}") == (peer, "/dns4/mec.example/tcp/1")
+    quic = "/ip6/::1/udp/4001/quic-v1"
+    assert parse_bootstrap(f"{quic}/p2p/{peer}") == (peer, quic)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +202,14 @@ def test_bootstrap_address_splits_into_peer_and_address() -> None:
         "",
         "127.0.0.1:4001",
         "/ip4/127.0.0.1/tcp/4001",
-        "/ip4/127.0.0.1/udp/4001/quic-v1/p2p/12D3KooWGjSE7eCu5f1Pa8pGxscmoEcdQ5BRMGqbyMvL2dhrPCS5",
+        "/ip4/127.0.0.1/udp/4001/quic-v1",
+        "/ip4/127.0.0.1/udp/4001/quic/p2p/12D3KooWGjSE7eCu5f1Pa8pGxscmoEcdQ5BRMGqbyMvL2dhrPCS5",
+        "/ip4/127.0.0.1/udp/4001/p2p/12D3KooWGjSE7eCu5f1Pa8pGxscmoEcdQ5BRMGqbyMvL2dhrPCS5",
+        "/ip4/127.0.0.1/tcp/4001/quic-v1/p2p/12D3KooWGjSE7eCu5f1Pa8pGxscmoEcdQ5BRMGqbyMvL2dhrPCS5",
+        "/ip4/127.0.0.1/udp/65536/quic-v1/p2p/12D3KooWGjSE7eCu5f1Pa8pGxscmoEcdQ5BRMGqbyMvL2dhrPCS5",
+        "/ip4/127.0.0.1/udp/4001/quic-v1/p2p/QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N",
+        "/ip4/127.0.0.1/udp/4001/quic-v1/webtransport/p2p/12D3KooWGjSE7eCu5f1Pa8pGxscmoEcdQ5BRMGqbyMvL2dhrPCS5",
+        "/ip4/127.0.0.1/udp/\u0664001/quic-v1/p2p/12D3KooWGjSE7eCu5f1Pa8pGxscmoEcdQ5BRMGqbyMvL2dhrPCS5",
         "/ip4/127.0.0.1/tcp/65536/p2p/12D3KooWGjSE7eCu5f1Pa8pGxscmoEcdQ5BRMGqbyMvL2dhrPCS5",
         "/ip4/127.0.0.1/tcp/4001/p2p/QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N",
         "/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWGjSE7eCu5f1Pa8pGxscmoEcdQ5BRMGqbyMvL2dhrPCS5/",
@@ -198,6 +218,18 @@ def test_bootstrap_address_splits_into_peer_and_address() -> None:
 def test_bootstrap_address__reject_others(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_bootstrap(text)
+
+
+@pytest.mark.parametrize(
+    "address, moved",
+    [
+        ("/ip4/127.0.0.1/tcp/4001", "/ip4/127.0.0.1/tcp/5"),
+        ("/dns4/tcp/tcp/4001", "/dns4/tcp/tcp/5"),
+        ("/ip6/::1/udp/4001/quic-v1", "/ip6/::1/udp/5/quic-v1"),
+    ],
+)
+def test_port_of_an_address_can_be_another(address: str, moved: str) -> None:
+    assert with_port(Address(address), 5) == moved
 
 
 def test_frames_come_out_whole_however_the_stream_is_cut() -> None:
@@ -252,7 +284,7 @@ async def test_dial_says_why_no_address_would_do() -> None:
             await one.dial(stranger, two.addresses)
         with trio.fail_after(PATIENCE), pytest.raises(NotConnectedError, match="names another peer"):
             await one.dial(stranger, [Address(f"{two.addresses[0]}/p2p/{two.peer_id}")])
-        with trio.fail_after(PATIENCE), pytest.raises(NotConnectedError, match="not a TCP multiaddress"):
+        with trio.fail_after(PATIENCE), pytest.raises(NotConnectedError, match="not an address of TCP or QUIC"):
             await one.dial(two.peer_id, [Address("/memory/1")])
         with trio.fail_after(PATIENCE):
             await one.dial(two.peer_id, [Address("/memory/1"), Address(f"{two.addresses[0]}/p2p/{two.peer_id}")])
@@ -325,7 +357,7 @@ async def test_oversized_frame_closes_the_link() -> None:
 async def test_garbage_harms_nobody_else() -> None:
     rng = random.Random(11)
     async with running(1, 2) as (host, friend):
-        address, port, _ = parse_address(host.addresses[0])
+        address, port, *_ = parse_address(host.addresses[0])
         for size in (0, 1, 100, 70_000):  # instead of a handshake
             socket = await trio.open_tcp_stream(address, port)
             with trio.fail_after(PATIENCE):
@@ -387,7 +419,7 @@ async def test_closes_quickly_with_a_stalled_peer(stalls_at: str) -> None:
             assert await next_event(host) == LinkUp(raw.peer_id, outbound=False)
             if stalls_at == "TCP":
                 raw.reading.cancel()  # its multiplexer reads no more; the socket stays open
-                host._links[raw.peer_id]._mux.streams[2].send_window = 1 << 40
+                host._links[raw.peer_id]._connection._mux.streams[2].send_window = 1 << 40
             with trio.move_on_after(0.5):
                 while True:
                     await host.send(raw.peer_id, bytes(100_000))

@@ -41,7 +41,7 @@ async def network(conditions: LinkConditions, seed: int = 1, quantum_s: float = 
 @asynccontextmanager
 async def site(conditions: LinkConditions) -> AsyncGenerator[MakeTransport]:
     async with network(conditions) as net:
-        yield lambda n: net.attach(peer(n))
+        yield lambda n: net.attach(peer(n), group=f"host {n}")
 
 
 @asynccontextmanager
@@ -53,6 +53,16 @@ async def pair(
         async with running(a, b):
             await connect(a, b)
             yield net, a, b
+
+
+async def test_network_tells_the_host_that_it_was_told(autojump_clock: MockClock) -> None:
+    async with network(PERFECT) as net:
+        a, b, c = net.attach(peer(0), group="host"), net.attach(peer(1)), net.attach(peer(2), group="host")
+        async with running(a, b, c):
+            for dialler, listener in ((a, b), (c, b)):
+                await dialler.dial(listener.peer_id, listener.addresses)
+                assert (await expect(dialler, LinkUp)).group is None
+                assert (await expect(b, LinkUp)).group == "host"
 
 
 @pytest.mark.parametrize("conditions", [PERFECT, SLOW], ids=["perfect", "slow"])

@@ -410,6 +410,23 @@ async def check_redial_after_restart(site: Site) -> None:
                 assert await expect(a, LinkDown) == LinkDown(b.peer_id)
 
 
+async def check_group_is_the_peers(site: Site) -> None:
+    """Where a peer is does not depend on who dialled whom, nor on which of its links it is."""
+    async with site() as make:
+        hub, groups = make(0), set()
+        async with running(hub):
+            for dials in (True, False, True):
+                other = make(1)
+                async with running(other):
+                    dialler, listener = (hub, other) if dials else (other, hub)
+                    await dialler.dial(listener.peer_id, listener.addresses)
+                    groups.add((await expect(hub, LinkUp)).group)
+                    assert (await expect(other, LinkUp)).peer == hub.peer_id
+                await expect(hub, LinkDown)
+        assert len(groups) == 1
+        assert all(group is None or 0 < len(group) <= 64 for group in groups)
+
+
 CHECKS: tuple[Check, ...] = (
     check_identity,
     check_link_at_both_ends,
@@ -428,4 +445,5 @@ CHECKS: tuple[Check, ...] = (
     check_stop_fails_requests,
     check_cancelled_run_leaves_nothing,
     check_redial_after_restart,
+    check_group_is_the_peers,
 )

@@ -14,6 +14,7 @@ import trio
 from actors.control import (
     ActorSnapshot,
     ActorSummary,
+    AuditView,
     BallotView,
     BlockSummary,
     BlockView,
@@ -22,6 +23,7 @@ from actors.control import (
     Located,
     Place,
     ReportView,
+    ResponseTimes,
     RewardEntry,
     RunSnapshot,
     Submitted,
@@ -198,6 +200,7 @@ class FixedPopulation:
                 RewardEntry(30, START_MS, 1_000_000, "worker", None, final=True),
             ],
             pending_reward=250_000,
+            responses=ResponseTimes(3, 4_000, 2, 90_000) if entry.role == "facility" else None,
         )
 
     async def _ask(self, actor: str) -> None:
@@ -221,6 +224,21 @@ class FixedPopulation:
             if view.id == report:
                 return view
         raise UnknownRecordError(report)
+
+    async def audit(self, actor: str, report: str) -> AuditView:
+        view = await self.report(actor, report)
+        drawn = list(view.workers)
+        return AuditView(
+            report=report,
+            verdict="honest" if drawn else "dishonest",
+            findings=["Block 1 seeds the draw.", "Draw 1 gives the group."],
+            assigner=self.by_name("mec-01"),
+            seed_height=1,
+            seed=self.chain[1].id,
+            candidates=7,
+            attempt=0,
+            group=drawn,
+        )
 
     async def nearby(self, actor: str, type_: str, lat: float, lon: float) -> Sequence[ReportView]:
         await self._ask(actor)

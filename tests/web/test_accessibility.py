@@ -33,6 +33,7 @@ def paths(population, worker):
         "miner": f"/actors/{population.by_name('miner-01')}",
         "reports": f"/actors/{worker}/reports",
         "report": f"/actors/{worker}/reports/{population.found[3].id}",
+        "audit": f"/actors/{worker}/reports/{population.found[3].id}/audit",
         "blocks": f"/actors/{worker}/blocks",
         "block": f"/actors/{worker}/blocks/39",
         "search": "/search?q=er-0",

@@ -101,6 +101,20 @@ def test_a_report_from_the_form_to_the_reward(visit):
         assert [entry["final"] for entry in after["actor"]["rewards"]] == [True]
         assert after["actor"]["pending_reward"] == 0
 
+        # Anybody who is asked, the draw can be replayed from blocks.
+        for name in ("requester-01", "mec-01"):
+            audit = (await visitor.json(visitor.path(name, f"/reports/{report}/audit")))["audit"]
+            assert (audit["verdict"], len(audit["group"])) == ("honest", 3)
+            assert set(shown["report"]["workers"]) <= set(audit["group"])
+        page = await visitor.page(f"{path}/audit")
+        assert "The draw is honest" in page.text and "is the one that chance drew" in page.text
+
+        # How long the facility took is public.
+        await visitor.until(path, lambda f: f["report"]["status"] == "closed" and f["report"]["final"])
+        times = (await visitor.json(visitor.path("facility-01")))["actor"]["responses"]
+        assert (times["taken"], times["closed"]) == (1, 1) and times["wait_ms"] > 0 and times["review_ms"] > 0
+        assert "it took up 1 confirmed report, on average" in (await visitor.page(visitor.path("facility-01"))).text
+
         # The block that paid, and the one that recorded it, with calls, arguments and events.
         paying = (await visitor.json(visitor.path("requester-01", f"/blocks/{reward['height']}")))["block"]
         assert [visitor.ids["requester-01"], "requester", reward["amount"]] in paying["rewards"]

@@ -266,7 +266,7 @@ class PowLedger:
         after: list[LedgerEffect] = []
         for change in imported.changes:
             after += self._follow(change, now_ms)
-        after += [Penalise(peer, reason) for peer, reason in imported.wrong]
+        after += [Penalise(peer, reason, knew=False) for peer, reason in imported.wrong]
         if not imported.nodes:
             return after
         return [self._save(imported.nodes), *after]

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from chain.contract import encode_args
 from chain.contracts.spatial_draw import commit_ballot, commit_candidates, seal_group
-from chain.contracts.spatial_records import MAX_TICKET_DEPTH, Salt
+from chain.contracts.spatial_records import MAX_TICKET_DEPTH, Responses, Salt
 from chain.errors import Refused
 from chain.merkle import MerklePath
 from chain.values import TxId
@@ -319,4 +319,8 @@ def test_take_and_close__reject(town, report):
     town.call(FACILITY, "close", report, "repaired")
     closed = town.report(report)
     assert (closed.status, closed.outcome, closed.closed_ms) == ("closed", "repaired", town.time_ms)
+    waited, reviewed = closed.taken_ms - closed.decided_ms, closed.closed_ms - closed.taken_ms
+    assert waited > 0 and reviewed > 0
+    assert town.query("responses", account(FACILITY)) == Responses(1, waited, 1, reviewed)
+    assert town.query("responses", account(OUTSIDER)) == Responses(0, 0, 0, 0)
     assert town.refusal(FACILITY, "close", report, "repaired") == "not_taken"

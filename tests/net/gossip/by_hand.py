@@ -1,5 +1,7 @@
 """One router whose peers are spoken for by hand: what tests of single rules share."""
 
+from collections.abc import Collection
+
 from net.gossip import wire
 from net.gossip.config import GossipConfig
 from net.gossip.events import Effect, Penalise, Send, Validate, Verdict
@@ -47,12 +49,14 @@ def settled(
     seed: int = 0,
     score: Score | None = None,
     version: tuple[int, int] = (1, 1),
+    group: str | None = None,
+    direct: Collection[PeerId] = (),
 ) -> GossipRouter:
     """A router at time 2.0, joined to T with `peers` linked subscribers, after its heartbeat."""
-    one = router(0, config, seed=seed, score=score)
+    one = router(0, config, seed=seed, score=score, direct=direct)
     one.subscribe(T, 0.0)
     for peer in PEERS[:peers]:
-        one.link_up(peer, 0.0, outbound=outbound, version=version)
+        one.link_up(peer, 0.0, outbound=outbound, version=version, group=group)
         say(one, peer, 0.1, subscriptions=(Subscription(T, subscribe=True),))
     one.tick(2.0)
     return one

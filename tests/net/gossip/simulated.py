@@ -1,7 +1,7 @@
 """A tiny deterministic network of routers: a heap of frames under way, a clock that jumps, judges that answer at once."""
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from math import inf
 from random import Random
 
@@ -45,6 +45,7 @@ def router(
     now: float = 0.0,
     verify: Verify = verify_once,
     score: Score | None = None,
+    direct: Collection[PeerId] = (),
 ) -> GossipRouter:
     signer = key(number)
     return GossipRouter(
@@ -55,6 +56,7 @@ def router(
         rng=Random(f"{seed}/{number}"),
         now=now,
         score=score,
+        direct=direct,
     )
 
 
@@ -77,11 +79,14 @@ class Network:
         always_tick: bool = False,
         score: Callable[[PeerId], Score | None] = lambda _: None,
         version: tuple[int, int] = (1, 2),
+        group: Callable[[PeerId], str | None] = lambda _: None,
+        direct: Callable[[int], Collection[PeerId]] = lambda _: (),
     ) -> None:
         self.now = 0.0
         self.rng = Random(f"network/{seed}")
         self.routers = {
-            identity(n): router(n, config, seed=seed, verify=verify, score=score(identity(n))) for n in range(count)
+            identity(n): router(n, config, seed=seed, verify=verify, score=score(identity(n)), direct=direct(n))
+            for n in range(count)
         }
         self.ids = [identity(n) for n in range(count)]
         self.links: set[tuple[PeerId, PeerId]] = set()
@@ -95,6 +100,7 @@ class Network:
         self.ticks = 0
         self._latency = latency
         self._version = version
+        self._group = group
         self._always_tick = always_tick
         self._heap: list[tuple[float, int, PeerId, PeerId, bytes]] = []
         self._order = 0
@@ -108,10 +114,11 @@ class Network:
         if (dialler, listener) in self.links:
             return
         self.links |= {(dialler, listener), (listener, dialler)}
-        self.carry_out(dialler, self.routers[dialler].link_up(listener, self.now, version=self._version))
-        self.carry_out(
-            listener, self.routers[listener].link_up(dialler, self.now, outbound=False, version=self._version)
-        )
+        for one, other in ((dialler, listener), (listener, dialler)):
+            effects = self.routers[one].link_up(
+                other, self.now, outbound=one == dialler, version=self._version, group=self._group(other)
+            )
+            self.carry_out(one, effects)
 
     def connect_at_random(self, degree: int) -> None:
         """Every peer dials `degree` others, a connected graph: a ring and random chords."""

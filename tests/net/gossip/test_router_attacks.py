@@ -196,9 +196,9 @@ def test_opportunistic_grafting_frees_a_captured_mesh() -> None:
 
 
 def test_colocated_flood_is_not_taken_into_the_mesh() -> None:
-    one = settled(4, score=ScoreBook(group=lambda peer: "host" if peer in PEERS[4:16] else None))
+    one = settled(4, score=ScoreBook())
     for peer in PEERS[4:16]:
-        one.link_up(peer, 3.0, outbound=False)
+        one.link_up(peer, 3.0, outbound=False, group="203.0.113.7/32")
         say(one, peer, 3.0, subscriptions=(Subscription(T, subscribe=True),))
         say(one, peer, 3.0, graft=(Graft(T),))
     tick_until(one, 10.0)
@@ -245,11 +245,47 @@ def test_who_is_needed_is_grafted_once_it_is_forgiven_though_nothing_happens() -
     assert one.next_deadline() == inf
 
 
+def test_complaint_costs_the_place_in_the_mesh_and_is_forgiven_in_time() -> None:
+    one = scored()
+    one.complain(BAD, 3.0)
+    assert one.next_deadline() <= 4.1
+    effects = one.tick(one.next_deadline())
+    assert heard(effects, BAD).prune == (Prune(T, 60),)
+    assert one.mesh(T) == GOOD
+    assert say(one, BAD, 5.0, ihave=(IHave(T, (message(99).message.id,)),)) == []
+    one.link_down(BAD, 6.0)
+    one.link_up(BAD, 100.0)
+    say(one, BAD, 100.0, subscriptions=(Subscription(T, subscribe=True),))
+    assert heard(say(one, BAD, 101.0, graft=(Graft(T),)), BAD).prune
+    assert one.score(BAD, 3600.0) < 0
+    assert one.score(BAD, 3700.0) == 0.0
+    say(one, BAD, 3700.0, graft=(Graft(T),))
+    assert BAD in one.mesh(T)
+
+
+def test_graylisted_peer_is_heard_when_it_says_what_it_wants() -> None:
+    """It says so once a link; when it is forgiven, we must know."""
+    one = scored()
+    for _ in range(3):
+        one.complain(BAD, 3.0)
+    one.link_down(BAD, 4.0)
+    one.link_up(BAD, 5.0)
+    assert one.score(BAD, 5.0) < CONFIG.graylist_threshold
+    hello = Subscription(T, subscribe=True)
+    assert say(one, BAD, 5.0, subscriptions=(hello,), graft=(Graft(T),), publish=(message(1),)) == []
+    assert BAD in one.subscribers(T)
+    assert BAD not in one.mesh(T)
+    assert one.pending == 0
+    assert one.receive(BAD, message(2).entry, 5.0) == []
+    assert one.counters.graylisted == 2
+    assert BAD not in told(one.publish(T, b"x", 5.0)[1])
+
+
 def test_links_of_a_host_come_and_go_and_the_heartbeat_heeds_it() -> None:
     host = PEERS[:3]
-    one = settled(3, score=ScoreBook(ScoreParams(colocation_threshold=3), group=lambda _: "host"))
+    one = settled(3, score=ScoreBook(ScoreParams(colocation_threshold=3)), group="host")
     assert (one.mesh(T), one.next_deadline()) == (host, inf)
-    one.link_up(PEERS[3], 3.0)
+    one.link_up(PEERS[3], 3.0, group="host")
     tick_until(one, 5.0)
     assert one.mesh(T) == []
     tick_until(one, 79.0)  # the backoffs are over

@@ -90,7 +90,64 @@ def test_backoff_outlives_the_link() -> None:
     say(one, PEERS[0], 2.0, prune=(Prune(T, 20),))
     one.link_down(PEERS[0], 3.0)
     one.link_up(PEERS[0], 4.0)
-    assert faults(say(one, PEERS[0], 12.1, graft=(Graft(T),))) == [(PEERS[0], Fault.GRAFT_IN_BACKOFF)]
+    say(one, PEERS[0], 4.0, subscriptions=(Subscription(T, subscribe=True),))
+    effects = say(one, PEERS[0], 12.1, graft=(Graft(T),))
+    # It may have been restarted, and does not know: told once, it does.
+    assert heard(effects, PEERS[0]).prune == (Prune(T, 60),)
+    assert faults(effects) == []
+    assert PEERS[0] not in one.mesh(T)
+    assert faults(say(one, PEERS[0], 30.0, graft=(Graft(T),))) == [(PEERS[0], Fault.GRAFT_IN_BACKOFF)]
+
+
+def test_each_new_link_is_forgiven_one_graft_and_none_is_let_in() -> None:
+    one = settled(6)
+    say(one, PEERS[0], 2.0, prune=(Prune(T, 3000),))
+    for n in range(1, 5):
+        one.link_down(PEERS[0], 10.0 * n)
+        one.link_up(PEERS[0], 10.0 * n + 1)
+        effects = say(one, PEERS[0], 10.0 * n + 2, graft=(Graft(T),))
+        assert heard(effects, PEERS[0]).prune == (Prune(T, 3000 - 10 * n),)
+        assert faults(effects) == []
+        effects = say(one, PEERS[0], 10.0 * n + 3, graft=(Graft(T),))
+        assert [fault for _, fault in faults(effects)] == [Fault.GRAFT_IN_BACKOFF, Fault.GRAFT_FLOOD]
+        assert PEERS[0] not in one.mesh(T)
+
+
+def test_backoff_that_began_on_the_link_is_known_to_the_peer() -> None:
+    one = settled(6)
+    one.link_down(PEERS[0], 3.0)
+    one.link_up(PEERS[0], 4.0)
+    say(one, PEERS[0], 4.0, subscriptions=(Subscription(T, subscribe=True),))
+    say(one, PEERS[0], 5.0, graft=(Graft(T),))
+    say(one, PEERS[0], 6.0, prune=(Prune(T, 60),))
+    assert faults(say(one, PEERS[0], 20.0, graft=(Graft(T),))) == [(PEERS[0], Fault.GRAFT_IN_BACKOFF)]
+
+
+def test_mesh_that_others_filled_to_the_brim_is_pruned() -> None:
+    """At d_hi nobody who dialled us is let in: without that, a mesh that an attacker filled would stay his."""
+    one = settled(12)
+    for peer in PEERS[:12]:
+        say(one, peer, 2.5, graft=(Graft(T),))
+    assert len(one.mesh(T)) == 12
+    effects = one.tick(one.next_deadline())
+    assert len(one.mesh(T)) == 6
+    assert sum(bool(heard(effects, peer).prune) for peer in PEERS[:12]) == 6
+
+
+def test_mesh_that_the_heartbeat_itself_overfilled_is_pruned_at_the_next() -> None:
+    one = settled(11, outbound=False)
+    for peer in PEERS[:11]:
+        say(one, peer, 2.1, graft=(Graft(T),))
+    for peer in PEERS[11:13]:
+        one.link_up(peer, 2.2, outbound=True)
+        say(one, peer, 2.2, subscriptions=(Subscription(T, subscribe=True),))
+    due = one.next_deadline()
+    one.tick(due)
+    assert len(one.mesh(T)) == 13
+    assert one.next_deadline() <= due + 1.01
+    one.tick(one.next_deadline())
+    assert len(one.mesh(T)) == 6
+    assert set(PEERS[11:13]) <= set(one.mesh(T))
 
 
 def test_a_longer_backoff_is_not_cut_short_by_a_shorter_one() -> None:

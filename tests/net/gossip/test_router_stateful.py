@@ -30,6 +30,8 @@ TOPIC = TopicScoreParams(
 PARAMS = ScoreParams(default_topic=TOPIC, colocation_threshold=1, colocation_weight=-5.0, max_retained=2)
 GROUPS = {identity(7): "host", identity(8): "host"}
 PEERS = [identity(n) for n in range(1, 9)]
+FRIEND = PEERS[1]
+"""There is an explicit peering agreement with it."""
 AUTHORS = (50, 51)
 peers = st.sampled_from(PEERS)
 topics = st.sampled_from("abcde")
@@ -78,8 +80,8 @@ class RouterMachine(RuleBasedStateMachine):
     @initialize(seed=st.integers(0, 5))
     def start(self, seed: int) -> None:
         self.now = 1000.0
-        self.book = ScoreBook(PARAMS, application=lambda peer: 50.0 if peer == PEERS[0] else 0.0, group=GROUPS.get)
-        self.router = router(0, CONFIG, seed=seed, now=self.now, score=self.book)
+        self.book = ScoreBook(PARAMS, application=lambda peer: 50.0 if peer == PEERS[0] else 0.0)
+        self.router = router(0, CONFIG, seed=seed, now=self.now, score=self.book, direct=[FRIEND])
         self.linked: set[PeerId] = set()
         self.validating: dict[bytes, Message] = {}
         self.seen_at: dict[bytes, float] = {}
@@ -114,7 +116,7 @@ class RouterMachine(RuleBasedStateMachine):
 
     @rule(peer=peers, outbound=st.booleans(), version=st.sampled_from([(1, 0), (1, 1), (1, 2)]))
     def link_up(self, peer: PeerId, outbound: bool, version: tuple[int, int]) -> None:
-        effects = self.router.link_up(peer, self.now, outbound=outbound, version=version)
+        effects = self.router.link_up(peer, self.now, outbound=outbound, version=version, group=GROUPS.get(peer))
         if not any(isinstance(effect, Disconnect) for effect in effects):
             self.linked.add(peer)
         self.check(effects)
@@ -164,6 +166,10 @@ class RouterMachine(RuleBasedStateMachine):
     def unsubscribe(self, topic: str) -> None:
         self.check(self.router.unsubscribe(topic, self.now))
 
+    @rule(peer=peers)
+    def complain(self, peer: PeerId) -> None:
+        self.router.complain(peer, self.now)
+
     @rule(seconds=st.sampled_from([0.01, 0.7, 5.0, 70.0, 130.0]))
     def pass_time(self, seconds: float) -> None:
         until = self.now + seconds
@@ -188,13 +194,19 @@ class RouterMachine(RuleBasedStateMachine):
     @invariant()
     def members_are_linked_sorted_and_bounded(self) -> None:
         assert self.router.peers == sorted(self.linked)
-        assert len(self.linked) <= CONFIG.max_peers
+        assert len(self.linked) <= CONFIG.max_peers + (FRIEND in self.linked)
         for topic in self.router.topics:
             members = self.router.mesh(topic)
             assert members == sorted(set(members))
             assert set(members) <= self.linked
         for topic in "abcde":
             assert set(self.router.subscribers(topic)) <= self.linked
+
+    @invariant()
+    def friend_is_in_no_mesh_and_neutral(self) -> None:
+        assert all(FRIEND not in self.router.mesh(topic) for topic in self.router.topics)
+        assert self.router.score(FRIEND, self.now) == 0.0
+        assert FRIEND not in self.book.retained(self.now)
 
     @invariant()
     def scores_are_bounded_and_agree(self) -> None:

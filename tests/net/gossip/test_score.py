@@ -38,6 +38,8 @@ PARAMS = ScoreParams(
     behaviour_weight=-7.0,
     behaviour_threshold=1.0,
     behaviour_decay=0.5,
+    complaint_weight=-2.0,
+    complaints_decay=0.5,
 )
 
 
@@ -79,6 +81,10 @@ def topic(**counted: float | None) -> PeerCounters:
         (PeerCounters(100, misdeeds=1.0), 100.0, 0.0),
         (PeerCounters(100, misdeeds=4.0), 100.0, -63.0),
         (PeerCounters(100, misdeeds=4.0), 101.0, -7.0),
+        # P5: complaints decay.
+        (PeerCounters(100, complaints=2.0), 100.0, -40.0),
+        (PeerCounters(100, complaints=2.0), 101.0, -20.0),
+        (PeerCounters(100, complaints=2.0, application=0.5), 102.0, -10.0 + 5.0),
         # All together, in two topics.
         (
             PeerCounters(

@@ -8,8 +8,9 @@ from net.gossip.score_book import MAX_OUTCOMES, ScoreBook
 from net.gossip.score_params import ScoreParams, TopicScoreParams
 from net.peer import PeerId
 from tests.net.gossip.by_hand import PEERS, T, message
+from tests.net.gossip.simulated import identity
 
-A, B, C = PEERS[:3]
+A, B, C, D = PEERS[:4]
 M1 = message(1).message
 TOPIC = TopicScoreParams(
     mesh_deliveries_weight=-1.0,
@@ -119,8 +120,8 @@ def test_retained_peers_are_bounded_oldest_first() -> None:
 
 
 def test_colocated_peers_share_the_blame() -> None:
-    one = ScoreBook(ScoreParams(colocation_threshold=1, colocation_weight=-10.0), group={A: "x", B: "x"}.get)
-    changed = [one.link_up(peer, 0.0) for peer in (A, B, C)]
+    one = ScoreBook(ScoreParams(colocation_threshold=1, colocation_weight=-10.0))
+    changed = [one.link_up(peer, 0.0, group) for peer, group in ((A, "x"), (B, "x"), (C, None))]
     assert changed == [True, True, False]
     assert [one.of(peer, 0.0) for peer in (A, B, C)] == [-10.0, -10.0, 0.0]
     assert one.link_down(B, 1.0)
@@ -135,6 +136,75 @@ def test_application_has_its_say_and_is_asked_again() -> None:
     opinions[A] = -7.0
     one.rescore()
     assert not one.at_least(A, -5.0, 0.2)
+
+
+def test_complaints_are_capped_and_decay() -> None:
+    one = book(complaint_weight=-10.0, complaints_cap=3.0, complaints_decay=0.5)
+    for n in range(1, 6):
+        one.complain(A, 0.0)
+        assert one.of(A, 0.5) == -10.0 * min(n, 3)
+    assert not one.at_least(A, 0.0, 0.5)
+    assert [one.of(A, float(n)) for n in (1, 2)] == [-15.0, -7.5]
+    assert one.outlook(A, 2.0) == (-7.5, 0.0)
+    assert one.at_least(A, 0.0, 20.0)
+
+
+def test_complaint_reaches_a_peer_that_has_hung_up_and_one_that_comes_later() -> None:
+    one = book(complaint_weight=-10.0, max_retained=2)
+    one.link_down(A, 0.0)
+    one.complain(A, 1.0)
+    one.complain(D, 1.0)
+    one.complain(D, 2.0)
+    assert one.of(A, 2.0) == one.of(D, 2.0) == 0.0
+    assert one.retained(2.0) == [A, D]
+    for peer in (A, D):
+        one.link_up(peer, 100.0)
+    assert [one.of(A, 100.0), one.of(D, 100.0)] == [-10.0, -20.0]
+    one.link_down(D, 100.0)
+    assert one.retained(100.0) == [D]
+
+
+def test_complaints_of_strangers_are_bounded() -> None:
+    one = book(max_retained=2)
+    for n in range(200, 210):
+        one.complain(identity(n), 0.0)
+    assert one.retained(0.0) == [identity(208), identity(209)]
+    assert book(max_retained=0).retained(0.0) == []
+
+
+@pytest.mark.parametrize(
+    "group, exempt",
+    [
+        ("127.0.0.1/32", True),
+        ("10.1.2.3/32", True),
+        ("172.31.0.1/32", True),
+        ("172.32.0.1/32", False),
+        ("192.168.7.7/32", True),
+        ("169.254.1.1/32", True),
+        ("::/64", True),
+        ("fe80::/64", True),
+        ("fd00:1:2:3::/64", True),
+        ("203.0.113.7/32", False),
+        ("2001:db8:1:2::/64", False),
+        ("host", False),
+    ],
+)
+def test_many_peers_of_a_private_network_are_no_offence(group: str, exempt: bool) -> None:
+    one = ScoreBook()
+    peers = [identity(n) for n in range(300, 364)]
+    for peer in peers:
+        one.link_up(peer, 0.0, group)
+    surplus = len(peers) - one.params.colocation_threshold
+    assert {one.of(peer, 0.0) for peer in peers} == {0.0 if exempt else -100.0 * surplus**2}
+
+
+def test_exemption_is_configurable() -> None:
+    one = ScoreBook(ScoreParams(colocation_threshold=1, colocation_exempt=("203.0.113.0/24",)))
+    for peer, group in ((A, "203.0.113.7/32"), (B, "203.0.113.7/32"), (C, "10.0.0.1/32"), (D, "10.0.0.1/32")):
+        one.link_up(peer, 0.0, group)
+    assert [one.of(peer, 0.0) for peer in (A, B, C, D)] == [0.0, 0.0, -100.0, -100.0]
+    with pytest.raises(ValueError, match="colocation_exempt"):
+        ScoreParams(colocation_exempt=("10.0.0.0/33",))
 
 
 def test_misdeeds_are_forgiven_up_to_the_threshold_and_count_squared_beyond() -> None:

@@ -202,7 +202,8 @@ def test_skipping_heartbeats_changes_nothing(seed: int, params: ScoreParams | No
             seed=seed,
             always_tick=always,
             config=config,
-            score=lambda _: None if params is None else ScoreBook(params, group=groups.get),
+            score=lambda _: None if params is None else ScoreBook(params),
+            group=groups.get,
         )
         network.connect_at_random(4)
         network.subscribe(T, network.ids[:12])
@@ -216,6 +217,10 @@ def test_skipping_heartbeats_changes_nothing(seed: int, params: ScoreParams | No
                 network.carry_out(flapper, network.routers[flapper].unsubscribe(T, network.now))
             else:
                 network.subscribe(T, [flapper])
+            if step % 4 == 1:
+                one, other = sorted(network.links)[network.rng.randrange(len(network.links))]
+                network.routers[one].complain(other, network.now)
+                network.carry_out(one, [])
             if step % 3 == 0:
                 one, other = sorted(network.links)[network.rng.randrange(len(network.links))]
                 network.disconnect(one, other)
