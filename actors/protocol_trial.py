@@ -76,6 +76,8 @@ class Plot:
     """What runs as the spatial contract."""
     skew_ms: Mapping[str, int] = field(default_factory=dict)
     """How much later than it is some take it to be."""
+    pseudonyms: bool = False
+    """Whether workers use a fresh key for each task."""
     after_ms: int = DECIDED_AFTER_MS
     """The run ends so long after the last report."""
 
@@ -95,6 +97,7 @@ class Ending:
     """What the first honest ledger node has as final, and the world as it was."""
 
     world: World
+    actors: Mapping[str, Actor] = field(default_factory=dict)
     called: list[Called] = field(default_factory=list)
 
     def begin(self, node: FullNode) -> None:
@@ -171,7 +174,7 @@ class Infiltrated(Swarm):
         return other
 
 
-def scenario_of(seed: int) -> Scenario:
+def scenario_of(seed: int, *, pseudonyms: bool = False) -> Scenario:
     """The population and its rules."""
     return convert(
         {
@@ -185,6 +188,7 @@ def scenario_of(seed: int) -> Scenario:
                     "roam_m": 300,
                     "look_ms": [200, 1500],
                     "presence_interval_ms": 20_000,
+                    "pseudonyms": pseudonyms,
                 },
                 "miner": {"count": 3, "hash_rate": 20, "step_ms": 500},
                 "mec": {"count": 1, "presence_ttl_ms": 60_000},
@@ -231,7 +235,7 @@ def play(plot: Plot, seed: int) -> Ending:
 
 async def _play(plot: Plot, seed: int) -> Ending:
     clock = Clock(SIMULATION_EPOCH_MS)
-    scenario = scenario_of(seed)
+    scenario = scenario_of(seed, pseudonyms=plot.pseudonyms)
     city: City = build_city(scenario, None)
     members = build_members(scenario, city)
     genesis = found(scenario, city, members, SIMULATION_EPOCH_MS)
@@ -276,6 +280,7 @@ async def _play(plot: Plot, seed: int) -> Ending:
                 node for node in swarm.full_nodes if node.name not in {*plot.turned, *plot.nodes, *plot.skew_ms}
             )
             honest.witnesses.append(ending)
+            ending.actors = swarm.actors
             await trio.sleep_forever()
     if world.errors:
         raise RuntimeError("; ".join(world.errors))  # an adversary may do what it likes, but nobody's core may crash

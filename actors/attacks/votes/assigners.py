@@ -15,6 +15,7 @@ using it. The paper trusts MEC nodes in this, and so do we.
 Source: spec, "skipping confirmation", "false report with hired voters"; "Assign".
 """
 
+from collections.abc import Mapping
 from functools import partial
 from types import ModuleType
 
@@ -56,9 +57,16 @@ class CrookedMec(MecNode):
 class Skipper(CrookedMec):
     """Asks nobody to vote."""
 
-    async def _send_ballots(self, report: TxId, content: Content, sealed: SealedGroup, assigned_ms: int) -> None:
+    async def _send_ballots(
+        self,
+        report: TxId,
+        content: Content,
+        sealed: SealedGroup,
+        bearers: Mapping[Account, Account],
+        assigned_ms: int,
+    ) -> None:
         if report not in self.wanted:
-            await super()._send_ballots(report, content, sealed, assigned_ms)
+            await super()._send_ballots(report, content, sealed, bearers, assigned_ms)
 
 
 class Cheat(CrookedMec):

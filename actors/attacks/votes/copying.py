@@ -18,7 +18,7 @@ import trio
 
 from actors.actor import Actor
 from actors.attacks.case import Case, Measured, Size
-from actors.attacks.votes.voters import place_of
+from actors.attacks.votes.voters import insist, place_of
 from actors.ledger import GatewayError
 from actors.population import Member
 from actors.protocol_trial import HONEST, WORKERS, Plot, Turn, incidents, play, workers
@@ -65,12 +65,12 @@ class Copycat(Worker):
         if seen:
             confirm, salt = 2 * sum(seen) > len(seen), NO_SALT
             commitment = commit_ballot(report, self.identity.account, confirm, salt)
-            if await self._send(report, "vote", ballot.vote_until_ms, commitment, ballot.ticket):
+            if await insist(self, "vote", ballot.vote_until_ms, report, commitment, ballot.ticket):
                 await clock.sleep_until_ms(ballot.vote_until_ms + REVEAL_MARGIN_MS)
-                await self._send(report, "reveal", ballot.reveal_until_ms, confirm, salt)
+                await insist(self, "reveal", ballot.reveal_until_ms, report, confirm, salt)
         elif votes:
             model = min(votes)
-            if await self._send(report, "vote", ballot.vote_until_ms, votes[model], ballot.ticket):
+            if await insist(self, "vote", ballot.vote_until_ms, report, votes[model], ballot.ticket):
                 await self._copy_reveal(report, model, ballot.reveal_until_ms)
 
     async def _copy_reveal(self, report: TxId, model: Account, until_ms: int) -> None:
@@ -79,7 +79,7 @@ class Copycat(Worker):
             for transaction in await self._recent("reveal"):
                 args = _decode(tuple[ReportId, bool, Salt], transaction)
                 if args is not None and args[0] == report and transaction.sender == model:
-                    await self._send(report, "reveal", until_ms, args[1], args[2])
+                    await insist(self, "reveal", until_ms, report, args[1], args[2])
                     return
 
     async def _votes(self, report: TxId) -> list[tuple[Account, bytes]]:

@@ -15,6 +15,7 @@ from actors.attacks.votes.hired_voters import hypergeometric
 from actors.attacks.votes.variants import tally_all_votes, variant, vote_again
 from actors.attacks.votes.voters import HiredVoter, Ring, attempt, hired, recorded_lies
 from actors.protocol_trial import ACCOMPLICE, WORKERS, Plot, incidents, play, workers
+from actors.worker import Task
 from chain.values import TxId
 
 VOTERS = 3
@@ -24,9 +25,9 @@ AGAIN = 2
 class DoubleVoter(HiredVoter):
     """Sends each vote that its ring wants again."""
 
-    async def _send(self, report: TxId, method: str, until_ms: int, *args: object) -> bool:
-        done = await super()._send(report, method, until_ms, *args)
-        if method == "vote" and self.ring.wants(self.tasks[report].ballot):
+    async def _send(self, report: TxId, task: Task, method: str, until_ms: int, *args: object) -> bool:
+        done = await super()._send(report, task, method, until_ms, *args)
+        if method == "vote" and self.ring.wants(task.ballot):
             for _ in range(AGAIN):
                 await attempt(self, method, report, *args)
         return done

@@ -19,7 +19,7 @@ import trio
 
 from actors.attacks.case import Case, Measured, Size
 from actors.attacks.votes.variants import variant, vote_without_ticket
-from actors.attacks.votes.voters import HiredVoter, Ring, attempt, hired, recorded_lies
+from actors.attacks.votes.voters import HiredVoter, Ring, attempt, hired, insist, recorded_lies
 from actors.ledger import GatewayError
 from actors.protocol_trial import ACCOMPLICE, GROUP, WORKERS, Plot, incidents, play, workers
 from chain.contracts.spatial_draw import commit_ballot
@@ -63,7 +63,7 @@ class Gatecrasher(HiredVoter):
             return
         progress = await self.ledger.query("spatial", "progress", report.id)
         await self.world.clock.sleep_until_ms(progress.vote_until_ms + 300)
-        await self._send(report.id, "reveal", progress.reveal_until_ms, True, salt)
+        await insist(self, "reveal", progress.reveal_until_ms, report.id, True, salt)
 
 
 def _collude(k: int, defended: bool, seed: int, size: Size) -> Measured:

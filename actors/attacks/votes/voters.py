@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import trio
+
 from actors.actor import Actor
 from actors.ledger import GatewayError, OutcomeUnknownError
 from actors.messages import Ballot, read
@@ -9,7 +11,7 @@ from actors.population import Member
 from actors.protocol_trial import ACCOMPLICE, Ending, Turn
 from actors.sensing.city import Incident
 from actors.sensing.mobility import Point
-from actors.worker import Worker
+from actors.worker import RETRY_S, Worker
 from chain.contracts.spatial_records import CONFIRMED
 from chain.errors import Refused
 from chain.values import TxId
@@ -87,6 +89,16 @@ async def attempt(worker: Worker, method: str, *args: object) -> str:
     except (GatewayError, OutcomeUnknownError):
         return "unknown"
     return ""
+
+
+async def insist(worker: Worker, method: str, until_ms: int, *args: object) -> bool:
+    """Call until it is included, refused for good, or late; tells whether it was included."""
+    while worker.world.clock.now_ms() <= until_ms:
+        refused = await attempt(worker, method, *args)
+        if refused not in ("unknown", "reveal_too_early"):
+            return not refused
+        await trio.sleep(RETRY_S)
+    return False
 
 
 def recorded_lies(ending: Ending, requester: str = ACCOMPLICE) -> tuple[int, int]:

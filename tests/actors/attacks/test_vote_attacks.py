@@ -31,9 +31,10 @@ STOPPED = [
     "vote-copying",
     "reject-to-resubmit",
     "late-miner",
+    "stalking",
 ]
 """Those whose outcome is (nearly) certain; rings and the careless win by chance, and are compared with theory."""
-STANDS = ["stolen-at-gateway", "lying-assigner", "stalking"]
+STANDS = ["stolen-at-gateway", "lying-assigner"]
 
 
 @lru_cache
