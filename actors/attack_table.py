@@ -83,38 +83,53 @@ class Runs:
 
 
 def run(
-    name: str, defence: str, seeds: int, *, full: bool = False, tell: Callable[[str], object] | None = None
+    name: str,
+    defence: str,
+    seeds: int,
+    *,
+    full: bool = False,
+    tell: Callable[[str], object] | None = None,
+    keep: Callable[[Runs], object] | None = None,
+    **overlay: Any,
 ) -> Runs:
     """Run one attack, a family, or "all", with a defence, or "both", on and off. Ends early on Ctrl-C, rows kept.
 
-    `tell` gets a line before each trial. Raises KeyError for an unknown name.
+    `tell` gets a line before each trial, `keep` all rows after each one; `overlay` are further arguments of `run_attacks`.
+    Raises KeyError for an unknown name.
     """
     if name not in NAMES:
         raise KeyError(name)
     runs = Runs()
     if name in (*ATTACKS, "overlay", "all"):
-        overlay = run_attacks(name if name in ATTACKS else "all", defence, seeds, full=full, tell=tell)
-        runs.rows += overlay.rows
-        runs.tables.append(overlay_table(overlay))
-        runs.interrupted = overlay.interrupted
+        ran = run_attacks(name if name in ATTACKS else "all", defence, seeds, full=full, tell=tell, **overlay)
+        runs.rows += ran.rows
+        runs.tables.append(overlay_table(ran))
+        runs.interrupted = ran.interrupted
+        if keep:
+            keep(runs)
     chosen = [case for case in CASES.values() if name in (case.name, case.family, "all")]
     if chosen and not runs.interrupted:
-        rows, runs.interrupted = run_cases(chosen, defence, seeds, full=full, tell=tell)
-        runs.rows += rows
-        runs.tables.append(table(rows))
+        earlier = len(runs.rows)
+        run_cases(runs, chosen, defence, seeds, full=full, tell=tell, keep=keep)
+        runs.tables.append(table(runs.rows[earlier:]))
     return runs
 
 
 def run_cases(
-    cases: Sequence[Case], defence: str, seeds: int, *, full: bool = False, tell: Callable[[str], object] | None = None
-) -> tuple[list[dict[str, Any]], bool]:
-    """Run attacks on the chain and the votes; returns their rows and whether somebody interrupted.
+    runs: Runs,
+    cases: Sequence[Case],
+    defence: str,
+    seeds: int,
+    *,
+    full: bool = False,
+    tell: Callable[[str], object] | None = None,
+    keep: Callable[[Runs], object] | None = None,
+) -> None:
+    """Run attacks on the chain and the votes, and add their rows.
 
     `defence` is on, off or both; what else the overlay knows of counts as on.
     """
     defences = ["off", "on"] if defence == "both" else ["off" if defence == "off" else "on"]
-    rows: list[dict[str, Any]] = []
-    interrupted = False
     try:
         for case in cases:
             for each in defences:
@@ -124,10 +139,11 @@ def run_cases(
                     if tell:
                         tell(f"{case.name}, defence {each}, seed {seed} of {seeds}")
                     measured.append(case.run(each == "on", seed, FULL if full else QUICK))
-                rows.append(row(case, each, measured, watch.wall_s))
+                runs.rows.append(row(case, each, measured, watch.wall_s))
+                if keep:
+                    keep(runs)
     except* KeyboardInterrupt:  # alone, or in the groups of the nurseries that it went through
-        interrupted = True
-    return rows, interrupted
+        runs.interrupted = True
 
 
 def row(case: Case, defence: str, measured: Sequence[Measured], wall_s: float) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 import launch
 from actors import attack_table
 from actors.attack_report import ATTACKS
-from actors.attack_table import CASES, NAMES, THREATS, row, run, run_cases, table
+from actors.attack_table import CASES, NAMES, THREATS, Runs, row, run, run_cases, table
 from actors.attacks.case import TINY, Measured, by_name
 
 QUICK_ONES = [CASES["malleability"], CASES["race-payment"]]
@@ -68,9 +68,11 @@ def test_interrupt_keeps_the_rows_so_far(tiny):
         if "race" in text:
             raise KeyboardInterrupt
 
-    rows, interrupted = run_cases(QUICK_ONES, "on", 1, tell=tell)
-    assert interrupted
-    assert [each["attack"] for each in rows] == ["malleability"]
+    runs, kept = Runs(), []
+    run_cases(runs, QUICK_ONES, "on", 1, tell=tell, keep=lambda so_far: kept.append(len(so_far.rows)))
+    assert runs.interrupted
+    assert [each["attack"] for each in runs.rows] == ["malleability"]
+    assert kept == [1]
 
 
 def test_command_writes_its_report(tiny, tmp_path):
@@ -88,7 +90,7 @@ def test_command_writes_its_report(tiny, tmp_path):
 
 def test_families_are_chosen_by_name(monkeypatch):
     chosen = []
-    monkeypatch.setattr(attack_table, "run_cases", lambda cases, *_, **__: (chosen.append(cases), ([], False))[1])
+    monkeypatch.setattr(attack_table, "run_cases", lambda _, cases, *__, **___: chosen.append(cases))
     run("chain", "on", 1)
     run("votes", "on", 1)
     assert [{case.family for case in cases} for cases in chosen] == [{"chain"}, {"votes"}]
