@@ -189,11 +189,21 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     lines.append(
         "won: attempts of all seeds that reached the goal, [95 % interval], of how many. ! above the attack's limit."
     )
+    lines += ["Measured besides, without and with:", *(line for pair in by_attack.values() for line in _figures(pair))]
     stands = [(each["attack"], each["why_it_stands"]) for each in rows if each["defence"] == "on" and each["succeeds"]]
     if stands:
         lines.append("The defence does not stop:")
         lines += [f"  {name:22} {why}" for name, why in stands]
     return "\n".join(lines)
+
+
+def _figures(pair: dict[str, dict[str, Any]]) -> list[str]:
+    some = pair.get("on") or pair["off"]
+    told = [
+        f"{name} " + " → ".join(f"{pair[each]['figures'][name]:.2f}" for each in ("off", "on") if each in pair)
+        for name in some["figures"]
+    ]
+    return [f"  {some['attack']:22} {'; '.join(told)}"] if told else []
 
 
 def _won(each: dict[str, Any] | None) -> str:

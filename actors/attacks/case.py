@@ -35,9 +35,9 @@ class Size:
     """Over which a miner's share, or the pace of the chain, is measured."""
 
 
-TINY = Size(reports=3, payments=4, blocks=150)
+TINY = Size(reports=3, payments=4, blocks=200)
 """For tests: too small for intervals that say much."""
-QUICK = Size(reports=8, payments=12, blocks=400)
+QUICK = Size(reports=8, payments=12, blocks=500)
 FULL = Size(reports=30, payments=40, blocks=2_000)
 
 Trial = Callable[[bool, int, Size], Measured]

@@ -28,7 +28,7 @@ def _evade(keys: int, defended: bool, seed: int, size: Size) -> Measured:
     honest = field.add_honest(HASHES_PER_STEP - hashes, count=HONEST)
     rates = [hashes // keys + (place < hashes % keys) for place in range(keys)]
     sybils = {field.add(Peer(field, f"sybil-{place}", rate)).account for place, rate in enumerate(rates)}
-    share = shares(field, honest[0], sybils, size.blocks)
+    share = shares(field, honest[0], sybils, size.blocks // 2)
     return Measured(int(share > LIMIT), 1, {"share of blocks": share, "share of hashes": ALPHA})
 
 

@@ -58,7 +58,7 @@ def _jack(kind: type[Peer], bound_ms: int, defended: bool, seed: int, size: Size
     hashes = round(ALPHA * HASHES_PER_STEP)
     witness = field.add_honest(HASHES_PER_STEP - hashes)[0]
     field.add(kind(field, "attacker", hashes))
-    blocks = size.blocks
+    blocks = max(150, size.blocks // 2)  # fewer say nothing
     warm = blocks // 5
     field.run(warm * INTERVAL_MS)
     first = witness.ledger.head.height
