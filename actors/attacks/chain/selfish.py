@@ -150,7 +150,7 @@ def _case(percent: int, keys: int = 1, *, harmless: str = "", stands: str = "") 
 
 
 SELFISH = (
-    _case(20, harmless="a fifth of the hash power gains less than a point"),
+    _case(20, harmless="a fifth of the hash power gains two points: a few hundred blocks hardly tell that from chance"),
     _case(33),
     _case(40),
     _case(45),
