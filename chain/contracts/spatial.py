@@ -239,7 +239,12 @@ def tally(ctx: Context, report: ReportId, opening: Opening) -> str:
     revealed = sum(ballot.confirm is not None for _, ballot in cast)
     if revealed < len(group) and ctx.time_ms <= reveal_until_ms(rules, assignment):
         ctx.refuse("tally_too_early", f"{revealed} of {len(group)} revealed")
+    return decide(ctx, found, content, group)
 
+
+def decide(ctx: Context, found: Report, content: Content, group: tuple[Account, ...]) -> str:
+    """Count what the ballots of a report say, confirm or reject it, and pay. Returns the new status."""
+    rules, report, cast = rules_of(ctx), found.id, list(ballots(ctx, found.id))
     confirmers = tuple(worker for worker, ballot in cast if ballot.confirm)
     ctx.put(served_key(combination_id(group)), True)
     for worker, _ in cast:

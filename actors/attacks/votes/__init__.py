@@ -1,0 +1,1 @@
+"""Adversaries of reports, votes and rewards, one a file: an actor with one behaviour replaced."""

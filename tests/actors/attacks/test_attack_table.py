@@ -1,0 +1,102 @@
+"""The table of all attacks: every threat is in it, rows are what trials measured, and the command writes it."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+import launch
+from actors import attack_table
+from actors.attack_report import ATTACKS
+from actors.attack_table import CASES, NAMES, THREATS, Runs, row, run, run_cases, table
+from actors.attacks.case import TINY, Measured, by_name
+
+QUICK_ONES = [CASES["malleability"], CASES["race-payment"]]
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(attack_table, "QUICK", TINY)
+
+
+def test_every_threat_of_the_spec_has_attacks_that_exist():
+    assert len(THREATS) == 25  # 6 of requesters, 7 of workers, 4 of miners, 3 of newbies, 5 of the network
+    known = {*ATTACKS, *CASES}
+    for threat, names in THREATS:
+        assert names, threat
+        assert set(names) <= known, threat
+
+
+def test_every_attack_on_the_system_stands_for_a_threat():
+    named = {name for _, names in THREATS for name in names}
+    assert set(CASES) <= named
+
+
+def test_no_two_attacks_have_one_name():
+    assert len(NAMES) == len(set(NAMES))
+    with pytest.raises(ValueError, match="two attacks"):
+        by_name([*QUICK_ONES, QUICK_ONES[0]])
+
+
+def test_row_pools_the_attempts_of_all_seeds():
+    case = CASES["ring-6"]
+    made = row(case, "on", [Measured(1, 4, {"x": 1.0}), Measured(3, 4, {"x": 2.0})], 1.5)
+    assert (made["wins"], made["tries"], made["seeds"]) == (4, 8, 2)
+    assert made["success_rate"] == made["harm"] == 0.5
+    assert made["succeeds"] is False  # the limit itself is not above the limit
+    assert made["figures"] == {"x": 1.5}
+    assert made["ledger"] == "pow"
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
+
+
+def test_nothing_tried_has_no_interval():
+    made = row(CASES["ring-6"], "off", [Measured(0, 0)], 0.0)
+    assert made["ci95"] is None
+    assert "–" in table([made])
+
+
+def test_table_says_what_is_not_stopped_and_why():
+    case = CASES["ring-9"]
+    text = table([row(case, "off", [Measured(8, 8)], 0.0), row(case, "on", [Measured(6, 8)], 0.0)])
+    assert "does not stop" in text
+    assert case.stands in text
+    assert "71%" in text  # the theory
+
+
+def test_interrupt_keeps_the_rows_so_far(tiny):
+    def tell(text: str) -> None:
+        if "race" in text:
+            raise KeyboardInterrupt
+
+    runs, kept = Runs(), []
+    run_cases(runs, QUICK_ONES, "on", 1, tell=tell, keep=lambda so_far: kept.append(len(so_far.rows)))
+    assert runs.interrupted
+    assert [each["attack"] for each in runs.rows] == ["malleability"]
+    assert kept == [1]
+
+
+def test_command_writes_its_report(tiny, tmp_path):
+    path = tmp_path / "report.json"
+    done = CliRunner().invoke(launch.main, ["attack", "malleability", "--seeds", "2", "--report", str(path)])
+    assert done.exit_code == 0, done.output
+    report = json.loads(path.read_text())
+    assert [(each["attack"], each["defence"], each["seeds"]) for each in report["rows"]] == [
+        ("malleability", "off", 2),
+        ("malleability", "on", 2),
+    ]
+    assert report["threats"]["network: transaction malleability"] == ["malleability"]
+    assert report["interrupted"] is False
+
+
+def test_families_are_chosen_by_name(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(attack_table, "run_cases", lambda _, cases, *__, **___: chosen.append(cases))
+    run("chain", "on", 1)
+    run("votes", "on", 1)
+    assert [{case.family for case in cases} for cases in chosen] == [{"chain"}, {"votes"}]
+    assert sum(map(len, chosen)) == len(CASES)
+
+
+def test_refuse_an_unknown_name():
+    with pytest.raises(KeyError):
+        run("prayer", "on", 1)
