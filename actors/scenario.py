@@ -120,7 +120,7 @@ class LedgerConfig(_Section, frozen=True):
     finality_depth: Positive = 4
     """Blocks on top of a block after which it is final."""
     retarget_window: Annotated[int, Meta(ge=2)] = 20
-    max_future_ms: Positive = 10_000
+    max_future_ms: Positive = 2_000
     quota: NotNegative = 0
     """At most this many of the last `quota_window` blocks by one miner; 0 turns the rule off."""
     quota_window: Positive = 10

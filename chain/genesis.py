@@ -5,6 +5,7 @@ names as its `chain`, differs whenever any rule does.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 
 from chain import gas
@@ -133,8 +134,9 @@ def genesis_block(genesis: Genesis, state: WorldState) -> Block:
     return Block(header, ())
 
 
+@cache
 def standard_registry() -> Registry:
-    """The contracts that come with crowdmesh."""
+    """The contracts that come with crowdmesh; one object, for replicas share what they execute under the same contracts."""
     return Registry({"accounts": accounts, "spatial": spatial})
 
 

@@ -78,21 +78,22 @@ class AppliedBlocks:
     """What blocks did, for the replicas of one process: the first one that applies a block works for all.
 
     The key is the header without its nonce: it commits to the parent, and so to all that came before, to the
-    transactions with their signatures, and to the resulting state. Only results that fit the header are kept.
+    transactions with their signatures, and to the resulting state; and the contracts, to which no header commits. Only
+    results that fit the header are kept.
     """
 
     def __init__(self, capacity: int) -> None:
         self.enabled = True
         self._capacity = capacity
-        self._results: OrderedDict[tuple[bytes, bytes], Applied] = OrderedDict()
+        self._results: OrderedDict[tuple[bytes, bytes, Registry], Applied] = OrderedDict()
 
-    def get(self, header: Header, parent_root: bytes) -> Applied | None:
-        return self._results.get(self._key(header, parent_root)) if self.enabled else None
+    def get(self, header: Header, parent_root: bytes, contracts: Registry) -> Applied | None:
+        return self._results.get(self._key(header, parent_root, contracts)) if self.enabled else None
 
-    def keep(self, header: Header, parent_root: bytes, applied: Applied) -> None:
+    def keep(self, header: Header, parent_root: bytes, contracts: Registry, applied: Applied) -> None:
         if not self.enabled:
             return
-        self._results[self._key(header, parent_root)] = applied
+        self._results[self._key(header, parent_root, contracts)] = applied
         if len(self._results) > self._capacity:
             self._results.popitem(last=False)
 
@@ -100,8 +101,8 @@ class AppliedBlocks:
         self._results.clear()
 
     @staticmethod
-    def _key(header: Header, parent_root: bytes) -> tuple[bytes, bytes]:
-        return sha256(header_prefix(header)).digest(), parent_root
+    def _key(header: Header, parent_root: bytes, contracts: Registry) -> tuple[bytes, bytes, Registry]:
+        return sha256(header_prefix(header)).digest(), parent_root, contracts
 
 
 APPLIED = AppliedBlocks(capacity=256)
@@ -112,12 +113,12 @@ class Beginnings:
     """What the first transactions of blocks to be did, for the miners of one process.
 
     Miners whose blocks begin alike, on one parent and at one time, execute what they have in common once. The key
-    stands for all of that: the parent and its state, the time, and the transactions so far, in order.
+    stands for all of that: the parent and its state, the time, and the transactions so far, in order; with the contracts.
     """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._after: OrderedDict[bytes, tuple[WorldState, Receipt]] = OrderedDict()
+        self._after: OrderedDict[tuple[bytes, Registry], tuple[WorldState, Receipt]] = OrderedDict()
 
     @staticmethod
     def start(parent: BlockId, parent_root: bytes, time_ms: int) -> bytes:
@@ -129,12 +130,12 @@ class Beginnings:
         """The key with one more transaction, signature included."""
         return sha256(key + encode(transaction)).digest()
 
-    def get(self, key: bytes) -> tuple[WorldState, Receipt] | None:
+    def get(self, key: bytes, contracts: Registry) -> tuple[WorldState, Receipt] | None:
         """The state after the transactions of `key`, and the last one's receipt."""
-        return self._after.get(key) if APPLIED.enabled else None
+        return self._after.get((key, contracts)) if APPLIED.enabled else None
 
-    def keep(self, key: bytes, after: tuple[WorldState, Receipt]) -> None:
-        self._after[key] = after
+    def keep(self, key: bytes, contracts: Registry, after: tuple[WorldState, Receipt]) -> None:
+        self._after[key, contracts] = after
         if len(self._after) > self._capacity:
             self._after.popitem(last=False)
 
@@ -161,7 +162,7 @@ def apply_block(network: Network, parent_state: WorldState, block: Block, *, fin
         raise InvalidBlockError(f"{len(block.transactions)} transactions, allowed are {rules.max_block_transactions}")
     if transactions_root(block.transactions) != header.transactions_root:
         raise InvalidBlockError("transactions_root does not fit the transactions")
-    if (known := APPLIED.get(header, parent_state.root)) is not None:
+    if (known := APPLIED.get(header, parent_state.root, network.registry)) is not None:
         return known
     if len(encode(block)) > rules.max_block_bytes:
         raise InvalidBlockError(f"more than {rules.max_block_bytes} bytes")
@@ -198,7 +199,7 @@ def apply_block(network: Network, parent_state: WorldState, block: Block, *, fin
     if state.root != header.state_root:
         raise InvalidBlockError("state_root does not fit the state")
     applied = Applied(state, tuple(receipts))
-    APPLIED.keep(header, parent_state.root, applied)
+    APPLIED.keep(header, parent_state.root, network.registry, applied)
     return applied
 
 
@@ -234,7 +235,7 @@ def assemble(
             continue
         room -= size
         longer = Beginnings.next(key, transaction)
-        after = BEGINNINGS.get(longer)
+        after = BEGINNINGS.get(longer, network.registry)
         if after is None:
             after = execute(
                 network.registry,
@@ -246,7 +247,7 @@ def assemble(
                 gas_limit=rules.max_transaction_gas,
                 final_ids=final_ids,
             )
-            BEGINNINGS.keep(longer, after)
+            BEGINNINGS.keep(longer, network.registry, after)
         gas -= after[1].gas
         if gas < 0:
             break  # it is first in the next block: looking for a smaller one would execute in vain, and be unfair
@@ -269,5 +270,5 @@ def assemble(
         nonce=0,
     )
     applied = Applied(state, tuple(receipts))
-    APPLIED.keep(header, parent_state.root, applied)
+    APPLIED.keep(header, parent_state.root, network.registry, applied)
     return Block(header, tuple(taken)), applied

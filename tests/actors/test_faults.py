@@ -278,7 +278,7 @@ def test_handling_costs_time(tmp_path):
     free = simulate(small(network__jitter_ms=0), tmp_path, seconds=20).report["gossip"]
     dear = simulate(small(network__jitter_ms=0, network__handling_ms=20), tmp_path, seconds=20).report["gossip"]
     assert dear["p50_ms"] >= free["p50_ms"] + 20
-    assert dear["delivered"] > 100
+    assert dear["delivered"] > 50
 
 
 def test_duplicates_and_disorder_are_the_routers_to_bear(tmp_path):

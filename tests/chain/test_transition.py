@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from msgspec.structs import replace
 
 from chain.codec import block_id, encode, transaction_id
-from chain.contract import Registry, encode_args, event_fields
+from chain.contract import Context, Registry, call, encode_args, event_fields
 from chain.contracts import accounts
 from chain.contracts.accounts import balance_of, nonce_of, supply
 from chain.errors import InvalidBlockError
@@ -131,7 +132,7 @@ def test_memory_is_bounded():
         header = replace(block.header, time_ms=EPOCH_MS + 1 + nonce)
         apply(replace(block, header=header))
     first = replace(block, header=replace(block.header, time_ms=EPOCH_MS + 2))
-    assert APPLIED.get(first.header, NETWORK.state.root) is None
+    assert APPLIED.get(first.header, NETWORK.state.root, NETWORK.registry) is None
 
 
 def test_a_refused_call_uses_its_nonce_alone():
@@ -252,3 +253,23 @@ def test_chains_do_not_depend_on_hash_seeds():
         for seed in ("1", "2")
     }
     assert len(outputs) == 1
+
+
+def test_networks_with_other_contracts_share_nothing():
+    """A header commits to no code: what a block did under one contract says nothing about another."""
+    lax = ModuleType("lax")
+    lax.__dict__.update(vars(lab))
+
+    @call
+    def put(ctx: Context, name: str, value: int) -> None:
+        ctx.put(name.encode(), value + 1)
+
+    lax.put = put
+    other = Network.found(genesis(balances=((1, 100), (2, 50))), Registry({"accounts": accounts, "lab": lax}))
+    assert other.id == NETWORK.id
+    transaction = signed(1, 0, "put", "a", 1)
+    (block, _), (altered, _) = make(transaction), make(transaction, network=other)
+    assert block.header.state_root != altered.header.state_root
+    with pytest.raises(InvalidBlockError, match="_root does not fit"):
+        apply_block(other, other.state, block, final_ids=none_final)
+    apply_block(NETWORK, NETWORK.state, block, final_ids=none_final)
