@@ -5,8 +5,9 @@ nothing on. In the poisoned form, which goes beyond the reference, they are in t
 sybils in proportion, which takes most of their honest links away, and outbound places go to sybils as well.
 Budget: 1.5 (quick) or 4 (full) sybils per honest peer.
 Success: more than 1 % of all (message, honest peer) pairs lost or later than 1.6 s.
-In the poisoned form some messages are lost with the defence on too, in the first seconds: until P3 counts, meshes are all sybils, and over
-so few honest links gossip takes several heartbeats. Peers with one or two honest links may lose messages for longer.
+In the poisoned form some messages are lost with the defence on too, in the first seconds: until P3 counts, meshes are all
+sybils, and over so few honest links gossip takes several heartbeats. Peers with one or two honest links may lose messages
+for longer.
 Not tested here: P6; a directory that lists sybils only.
 Source: Vyzovitis et al. (2020), "Cold boot attack".
 """

@@ -62,7 +62,8 @@ def test_voting_twice_pays_without_the_defence_alone():
         defended: sum(CASES["double-vote"].run(defended, seed, TINY).wins for seed in (1, 2, 3))
         for defended in (False, True)
     }
-    assert wins[False] >= 3 > 1 >= wins[True]
+    assert wins[False] >= 3
+    assert wins[True] <= 1
 
 
 @pytest.mark.parametrize("name", STANDS)
