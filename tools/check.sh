@@ -27,7 +27,8 @@ lint=$status
 printf '\n%s\n' "== pytest ${PYTEST_ARGS:-}" >&2
 slow=()
 [ "${1:-}" = all ] && slow=(-m "") # replaces the -m of pyproject.toml
+# A process a core, and the tests of a file in one of them, for they share what is dear to set up. `-n 0` is one process.
 # Word splitting is wanted: PYTEST_ARGS="-x tests/net".
 # shellcheck disable=SC2086
-"$python" -m pytest "${slow[@]}" ${PYTEST_ARGS:-} || status=$?
+"$python" -m pytest -n auto --dist loadfile "${slow[@]}" ${PYTEST_ARGS:-} || status=$?
 exit "$status"
