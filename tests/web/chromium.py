@@ -38,7 +38,7 @@ FLAGS = (
     "--remote-debugging-port=0",
 )
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-DEADLINE_S = 20.0
+DEADLINE_S = 40.0
 """For each thing that is waited for; two busy cores need a while to start a browser."""
 
 KEYS = {
