@@ -121,10 +121,13 @@ def mesh_degrees(journal: Iterable[Record], bounds: Bounds, dishonest: Collectio
     """Once links have settled after a fault, each mesh has its size, as far as there are peers for it.
 
     Whoever came or went, to the run or to a topic, stirs meshes anew: a backoff alone may take as long as a fault's end.
+    Whom an actor met since its last look need not be a member yet: grafting waits for the heartbeat.
     """
     wrong = []
     stirred: dict[str, float] = {}
     """When a topic's subscribers last changed."""
+    met: dict[tuple[str, str], int] = {}
+    """Peers that an actor knew of in a topic when it looked last."""
     on: set[int] = set()
     settled = FOREVER
     """From when on meshes are to be whole: never before there was a fault."""
@@ -139,13 +142,15 @@ def mesh_degrees(journal: Iterable[Record], bounds: Bounds, dishonest: Collectio
                 settled = max(settled, record["t"] + bounds.settle_ms)
             case "subscribed" | "unsubscribed":
                 stirred[record["topic"]] = record["t"]
-            case "look" if not on and record["t"] >= settled and record["a"] not in dishonest:
-                wrong += [
-                    f"{record['a']} has {degree} members in its mesh of {topic} at {record['t']} ms, and knows {known}"
-                    for topic, (degree, known) in record["meshes"].items()
-                    if record["t"] >= stirred.get(topic, 0) + bounds.settle_ms
-                    and not min(bounds.mesh_low, known) <= degree <= bounds.mesh_high
-                ]
+            case "look" if record["a"] not in dishonest:
+                for topic, (degree, known) in record["meshes"].items():
+                    low = min(bounds.mesh_low, known, met.get((record["a"], topic), known))
+                    met[record["a"], topic] = known
+                    quiet = not on and record["t"] >= max(settled, stirred.get(topic, 0) + bounds.settle_ms)
+                    if quiet and not low <= degree <= bounds.mesh_high:
+                        wrong.append(
+                            f"{record['a']} has {degree} members in its mesh of {topic} at {record['t']} ms, and knows {known}"
+                        )
     return wrong
 
 

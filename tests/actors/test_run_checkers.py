@@ -152,6 +152,14 @@ def test_mesh_degrees(degree, known, good):
     assert mesh_degrees([seen], BOUNDS) == []  # without a fault, no promise
 
 
+@pytest.mark.parametrize("before, good", [(3, True), (4, False), (20, False)])
+def test_whom_an_actor_has_just_met_need_not_be_a_member_yet(before, good):
+    cut = [fault(100_000, "begin", ["a"], ["b"]), fault(200_000, "end")]
+    looks = [look(205_000, meshes={"tx": [3, before]}), look(215_000, meshes={"tx": [3, 20]})]
+    assert (mesh_degrees([*cut, *looks], BOUNDS) == []) is good
+    assert mesh_degrees([*cut, *looks, look(225_000, meshes={"tx": [3, 20]})], BOUNDS) != []
+
+
 @pytest.mark.parametrize(
     "at, between, counts",
     [
