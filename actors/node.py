@@ -15,6 +15,7 @@ from actors.gateway import GatewayService
 from actors.identity import Identity
 from actors.ledger import FoundBlock, Heads, Outcome, OutcomeUnknownError, Sender, Stage
 from actors.links import LedgerLinks, LedgerPeers, open_overlay, subscribed
+from actors.local_answers import answer_query, find_block, find_outcome
 from actors.messages import GATEWAY, GENESIS, SYNC, blocks_topic, tx_topic
 from actors.peering import direct_peers
 from actors.verdicts import judge_block, judge_transaction
@@ -310,19 +311,11 @@ class FullNode:
 
     def answer_query(self, contract: str, method: str, args: bytes, *, final: bool) -> bytes:
         """See `LedgerNode`."""
-        state, header = (self.core.final_state, self.core.final) if final else (self.core.state, self.core.head)
-        return self.world.network.registry.query(state, contract, method, args, time_ms=header.time_ms)
+        return answer_query(self.core, self.world.network.registry, contract, method, args, final=final)
 
     def find(self, transaction: TxId) -> Outcome | None:
         """See `LedgerNode`."""
-        located = self.core.receipt(transaction)
-        if located is not None:
-            block, receipt, _ = located
-            final = block.header.height <= self.core.final.height
-            return Outcome(transaction, "final" if final else "included", receipt, block.header)
-        if self.core.pending_transaction(transaction) is not None:
-            return Outcome(transaction, "accepted", None, None)
-        return None
+        return find_outcome(self.core, transaction)
 
     async def wait_for(self, transaction: TxId, stage: Stage) -> Outcome:
         """See `LedgerNode`."""
@@ -340,11 +333,7 @@ class FullNode:
 
     def found_block(self, ref: BlockId | int) -> FoundBlock | None:
         """See `LedgerNode`."""
-        block = self.core.block(ref)
-        receipts = self.core.receipts(ref)
-        if block is None or receipts is None:
-            return None
-        return FoundBlock(block, receipts, block.header.height <= self.core.final.height)
+        return find_block(self.core, ref)
 
     def recent_headers(self, before: int | None, limit: int) -> Sequence[tuple[Header, int, int]]:
         """See `LedgerNode`."""

@@ -8,6 +8,7 @@ import trio
 from actors.audit import UnauditableError, audit_report
 from actors.data_directory import DataDirectory
 from actors.ledger import FoundBlock, Outcome
+from actors.local_answers import answer_query, find_block, find_outcome
 from chain.codec import decode
 from chain.contract import encode_args
 from chain.contracts.spatial_audit import Audit
@@ -33,26 +34,18 @@ class StoredBooks:
     async def block(self, ref: BlockId | int) -> FoundBlock | None:
         """See `actors.ledger.Ledger.block`."""
         await trio.lowlevel.checkpoint()
-        block, receipts = self._core.block(ref), self._core.receipts(ref)
-        if block is None or receipts is None:
-            return None
-        return FoundBlock(block, receipts, block.header.height <= self._core.final.height)
+        return find_block(self._core, ref)
 
     async def outcome(self, transaction: TxId) -> Outcome | None:
         """See `actors.ledger.Ledger.outcome`."""
         await trio.lowlevel.checkpoint()
-        found = self._core.receipt(transaction)
-        if found is None:
-            return None
-        block, receipt, _ = found
-        final = block.header.height <= self._core.final.height
-        return Outcome(transaction, "final" if final else "included", receipt, block.header)
+        return find_outcome(self._core, transaction)
 
     async def query(self, contract: str, method: str, *args: Any) -> Any:
         """See `actors.ledger.Ledger.query`."""
         await trio.lowlevel.checkpoint()
-        registry, core = self._network.registry, self._core
-        data = registry.query(core.state, contract, method, encode_args(*args), time_ms=core.head.time_ms)
+        registry = self._network.registry
+        data = answer_query(self._core, registry, contract, method, encode_args(*args), final=False)
         return registry.result(contract, method, data)
 
 

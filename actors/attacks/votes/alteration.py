@@ -11,27 +11,23 @@ nothing but a proof of inclusion.
 Source: spec, "altering a report on its way".
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 
 from msgspec.structs import replace
 
 from actors.attacks.case import Case, Measured, Size
+from actors.attacks.votes.gateways import untouched_sender
 from actors.attacks.votes.variants import submit_for, variant
 from actors.identity import Identity
 from actors.ledger import Sender
 from actors.node import FullNode
 from actors.protocol_trial import HONEST, Plot, incidents, play
-from actors.world import World
 from chain.codec import decode
 from chain.contract import encode_args
 from chain.contracts import spatial
 from chain.errors import Refused
-from chain.ledgers.pow.ledger import PowLedger
-from chain.store import Store
 from chain.values import Natural, Transaction
-from net.peer import PeerId
-from net.transport import Transport
 
 SHIFT_E7 = 45_000
 """Half a kilometre of latitude."""
@@ -57,23 +53,9 @@ class AlteringNode(FullNode):
 class CustodialNode(AlteringNode):
     """The same where gateways sign for requesters."""
 
-    def __init__(
-        self,
-        world: World,
-        name: str,
-        identity: Identity,
-        transport: Transport,
-        core: PowLedger,
-        store: Store,
-        known: Sequence[PeerId],
-    ) -> None:
-        super().__init__(world, name, identity, transport, core, store, known)
-        desk = Identity.derive(world.scenario.seed, "desk")
-
-        async def next_nonce() -> int:
-            return self.next_nonce(desk.account)
-
-        self._desk = Sender(desk, next_nonce, super(AlteringNode, self).submit)
+    @cached_property
+    def _desk(self) -> Sender:
+        return untouched_sender(self, Identity.derive(self.world.scenario.seed, "desk"))
 
     async def pass_on(self, transaction: Transaction, *args: object) -> None:
         """Submit for the requester. Raises Refused."""

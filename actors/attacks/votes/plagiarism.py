@@ -13,28 +13,23 @@ commitment and a second transaction for each report, which the system does not h
 Source: spec, "claiming another's report".
 """
 
-from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 
 import trio
 
 from actors.actor import Actor
 from actors.attacks.case import Case, Measured, Size
+from actors.attacks.votes.gateways import untouched_sender
 from actors.identity import Identity
 from actors.ledger import GatewayError, OutcomeUnknownError, Sender
 from actors.node import FullNode
 from actors.population import Member
 from actors.protocol_trial import ACCOMPLICE, DUPLICATE_RADIUS_M, HONEST, Ending, Plot, incidents, play
 from actors.requester import Requester
-from actors.world import World
 from chain.codec import decode
 from chain.contracts.spatial_records import CONFIRMED, PENDING, Report
 from chain.errors import Refused
-from chain.ledgers.pow.ledger import PowLedger
-from chain.store import Store
 from chain.values import Account, Natural, Transaction
-from net.peer import PeerId
-from net.transport import Transport
 
 LOOK_S = 1.0
 LISTED = 100
@@ -85,23 +80,9 @@ def thief_of(seed: int) -> Identity:
 class ThievingNode(FullNode):
     """A ledger node whose gateway submits the reports of others under another key, and says that all went well."""
 
-    def __init__(
-        self,
-        world: World,
-        name: str,
-        identity: Identity,
-        transport: Transport,
-        core: PowLedger,
-        store: Store,
-        known: Sequence[PeerId],
-    ) -> None:
-        super().__init__(world, name, identity, transport, core, store, known)
-        thief = thief_of(world.scenario.seed)
-
-        async def next_nonce() -> int:
-            return self.next_nonce(thief.account)
-
-        self._thief = Sender(thief, next_nonce, super().submit)
+    @cached_property
+    def _thief(self) -> Sender:
+        return untouched_sender(self, thief_of(self.world.scenario.seed))
 
     async def submit(self, transaction: Transaction) -> None:
         """Take what is no report in as it is. Raises Refused."""

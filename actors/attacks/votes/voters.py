@@ -1,5 +1,6 @@
 """Workers that are up to something: what several attacks have in common."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import trio
@@ -34,12 +35,12 @@ class Ring:
         return (ballot.type, ballot.lat_e7, ballot.lon_e7) in self.targets
 
 
-class Partial(Worker):
+class Partial(Worker, ABC):
     """A worker that makes up its mind about some ballots without a look: see `opinion`."""
 
+    @abstractmethod
     def opinion(self, ballot: Ballot) -> bool | None:
         """What to vote; None to go and look as the honest do."""
-        raise NotImplementedError
 
     async def _take_ballot(self, peer: PeerId, body: bytes) -> bytes:
         answer = await super()._take_ballot(peer, body)
