@@ -25,10 +25,9 @@ from chain.contract import encode_args
 from chain.errors import InvalidBlockError, Refused
 from chain.genesis import Balance, Network
 from chain.keys import account_of, sign_transaction
-from chain.ledger import Ask, Broadcast, Dropped, LedgerEffect
+from chain.ledger import Ask, Broadcast, Dropped, HeaderStatus, LedgerEffect
 from chain.ledgers.pow.config import PowConfig
 from chain.ledgers.pow.ledger import PowLedger
-from chain.ledgers.pow.rules import HeaderStatus
 from chain.values import Account, Block, Transaction
 
 INTERVAL_MS = 10_000
@@ -63,7 +62,7 @@ def found(seed: int, customers: Iterable[str] = (), **rules: int) -> Network:
     holders = sorted((Balance(account_of(key_of(seed, name)), CREDITS) for name in customers), key=lambda b: b.account)
     scenario = Scenario(name="trial", seed=seed)
     genesis = population.found(scenario, population.build_city(scenario, None), (), SIMULATION_EPOCH_MS)
-    return Network.found(replace(genesis, pow=replace(genesis.pow, **_RULES | rules), balances=tuple(holders)))
+    return Network.found(replace(genesis, ledger=replace(genesis.ledger, **_RULES | rules), balances=tuple(holders)))
 
 
 def pay(network: Network, key: SigningKey, nonce: int, to: Account, amount: int = 1) -> Transaction:

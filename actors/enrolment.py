@@ -24,7 +24,7 @@ async def enrol(node: FullNode, ledger: LocalLedger, role: str, site: Point) -> 
     def is_ours(operator: Operator) -> bool:
         return operator.account == ledger.identity.account and (operator.lat_e7, operator.lon_e7) == site.e7
 
-    world, interval_ms = node.world, node.world.genesis.pow.block_interval_ms
+    world, interval_ms = node.world, node.world.genesis.ledger.block_interval_ms
     while True:
         if any(is_ours(o) for o in await ledger.query("spatial", "operators", role, MAX_OPERATORS, None)):
             return

@@ -47,8 +47,8 @@ from actors.world import World
 from chain.codec import decode_transaction, encode, transaction_id
 from chain.contract import encode_args
 from chain.errors import InvalidProofError, MalformedError, Refused
-from chain.light import InclusionProof, decode_proof, verify_inclusion
-from chain.values import ACCOUNT_BYTES, ID_BYTES, Account, BlockId, Header, Transaction, TxId
+from chain.light import decode_proof, verify_inclusion
+from chain.values import ACCOUNT_BYTES, ID_BYTES, Account, BlockId, Header, Transaction, TxId, Value
 from net.overlay import Overlay
 from net.peer import Address, PeerId
 from net.requests import RequestRefused
@@ -81,8 +81,8 @@ class LedgerNode(Protocol):
     async def wait_for(self, transaction: TxId, stage: Stage) -> Outcome:
         """Wait until it is that far. Raises Refused when it was dropped."""
 
-    def proof(self, transaction: TxId) -> InclusionProof | None:
-        """For a transaction that is final."""
+    def proof(self, transaction: TxId) -> Value | None:
+        """For a transaction that is final: see `chain.ledger.LedgerCore.proof`."""
 
     def found_block(self, ref: BlockId | int) -> FoundBlock | None:
         """A block of the best chain."""
@@ -183,10 +183,10 @@ class RemoteLedger:
         self._overlay = overlay
         self._gateways = gateways
         self._network = world.network
-        self._depth = world.genesis.pow.finality_depth
+        self._depth = world.genesis.ledger.finality_depth
         # A false proof costs the work of its headers. Difficulty may fall when miners leave, but not to nothing at
         # once: asking for an eighth of what was seen last (at first, of genesis) keeps liars expensive.
-        self._work_per_block = world.genesis.pow.initial_difficulty // PROOF_SLACK
+        self._work_per_block = world.network.pow.initial_difficulty // PROOF_SLACK
         self._sender = Sender(identity, self._next_nonce, self._submit)
 
     async def call(

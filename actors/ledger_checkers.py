@@ -12,7 +12,7 @@ from chain.codec import block_id, transaction_id
 from chain.contract import event_fields
 from chain.contracts.accounts import supply
 from chain.genesis import Network
-from chain.ledgers.pow.ledger import PowLedger
+from chain.ledger import LedgerCore
 from chain.state import WorldState
 from chain.transition import APPLIED, apply_block
 from chain.values import Account, Block, BlockId, Receipt, TxId
@@ -21,7 +21,7 @@ Chain = Sequence[tuple[Block, Sequence[Receipt]]]
 """Final blocks with their receipts, from height 1 on."""
 
 
-def final_chain(ledger: PowLedger) -> list[tuple[Block, tuple[Receipt, ...]]]:
+def final_chain(ledger: LedgerCore) -> list[tuple[Block, tuple[Receipt, ...]]]:
     """All of a replica's final blocks. Raises LookupError when it does not have one: it jumped, or let it go."""
     found = []
     for height in range(1, ledger.final.height + 1):
@@ -161,7 +161,7 @@ def _unfounded(name: str, said: dict[str, Any], case: _Case) -> Iterator[str]:
 def money_from_nowhere(network: Network, chain: Chain, final_state: WorldState) -> list[str]:
     """All balances together are those of genesis, what was minted, and a reward a block."""
     minted = sum(said["amount"] for _, events in _said(chain) for name, said in events if name == "accounts.minted")
-    expected = supply(network.state) + minted + len(chain) * network.genesis.pow.block_reward
+    expected = supply(network.state) + minted + len(chain) * network.genesis.ledger.block_reward
     found = supply(final_state)
     return [] if found == expected else [f"there are {found} micro-credits, accounted for are {expected}"]
 
@@ -170,7 +170,7 @@ def executed_alone(network: Network, chain: Chain, final_state: WorldState) -> l
     """Carried out anew from genesis, without what replicas of the process share, the chain does what its blocks say."""
     shared, APPLIED.enabled = APPLIED.enabled, False
     state = network.state
-    depth = network.genesis.pow.finality_depth
+    depth = network.genesis.ledger.finality_depth
     ids = [network.id, *(block_id(block.header) for block, _ in chain)]
     try:
         for block, receipts in chain:

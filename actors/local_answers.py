@@ -2,11 +2,11 @@
 
 from actors.ledger import FoundBlock, Outcome
 from chain.contract import Registry
-from chain.ledgers.pow.ledger import PowLedger
+from chain.ledger import LedgerCore
 from chain.values import BlockId, TxId
 
 
-def find_block(core: PowLedger, ref: BlockId | int) -> FoundBlock | None:
+def find_block(core: LedgerCore, ref: BlockId | int) -> FoundBlock | None:
     """A block of the best chain by id or height; None also when only its header is here."""
     block, receipts = core.block(ref), core.receipts(ref)
     if block is None or receipts is None:
@@ -14,7 +14,7 @@ def find_block(core: PowLedger, ref: BlockId | int) -> FoundBlock | None:
     return FoundBlock(block, receipts, block.header.height <= core.final.height)
 
 
-def find_outcome(core: PowLedger, transaction: TxId) -> Outcome | None:
+def find_outcome(core: LedgerCore, transaction: TxId) -> Outcome | None:
     """Where a transaction stands; None when the core does not know it."""
     located = core.receipt(transaction)
     if located is not None:
@@ -26,7 +26,9 @@ def find_outcome(core: PowLedger, transaction: TxId) -> Outcome | None:
     return None
 
 
-def answer_query(core: PowLedger, registry: Registry, contract: str, method: str, args: bytes, *, final: bool) -> bytes:
+def answer_query(
+    core: LedgerCore, registry: Registry, contract: str, method: str, args: bytes, *, final: bool
+) -> bytes:
     """Ask a contract about the state after the head, or after the last final block. Raises Refused."""
     state, header = (core.final_state, core.final) if final else (core.state, core.head)
     return registry.query(state, contract, method, args, time_ms=header.time_ms)

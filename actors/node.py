@@ -36,9 +36,8 @@ from chain.ledger import (
     Save,
 )
 from chain.ledgers.pow.ledger import PowLedger
-from chain.light import InclusionProof
 from chain.store import Store
-from chain.values import Account, Block, BlockId, Header, Transaction, TxId
+from chain.values import Account, Block, BlockId, Header, Transaction, TxId, Value
 from net.gossip.events import Message, Verdict
 from net.overlay import Delivery, Judge
 from net.peer import Address, PeerId
@@ -327,7 +326,7 @@ class FullNode:
                 raise Refused(self._dropped[transaction], "the transaction left the mempool")
             await self._moved.wait()
 
-    def proof(self, transaction: TxId) -> InclusionProof | None:
+    def proof(self, transaction: TxId) -> Value | None:
         """See `LedgerNode`."""
         return self.core.proof(transaction)
 

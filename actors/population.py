@@ -14,7 +14,8 @@ from actors.sensing.mobility import Point
 from actors.sensing.reports_file import ReportFile
 from actors.sensing.sites import choose_sites
 from chain.contracts.spatial_rules import Box, Founder, SpatialRules
-from chain.genesis import Genesis, PowRules
+from chain.genesis import Genesis
+from chain.ledgers.pow.parameters import PowRules
 
 ROLES = ("requester", "worker", "miner", "mec", "facility")
 LEDGER_ROLES = ("mec", "miner", "facility")
@@ -116,7 +117,7 @@ def found(scenario: Scenario, city: City, members: Sequence[Member], time_ms: in
     return Genesis(
         network=f"{scenario.name}-{seed_mark}",
         time_ms=time_ms,
-        pow=PowRules(
+        ledger=PowRules(
             block_interval_ms=ledger.block_interval_ms,
             finality_depth=ledger.finality_depth,
             retarget_window=ledger.retarget_window,

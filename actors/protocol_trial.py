@@ -244,7 +244,7 @@ async def _play(plot: Plot, seed: int) -> Ending:
         # Other rules, another network: what one process remembers of blocks and transactions is of one network each.
         network=f"trial-{seed}-{sha256(plot.contract.__name__.encode()).hexdigest()[:16]}",
         spatial=replace(genesis.spatial, **plot.rules),
-        pow=replace(genesis.pow, **plot.pow_rules),
+        ledger=replace(genesis.ledger, **plot.pow_rules),
     )
     world = World(
         scenario=scenario,

@@ -160,7 +160,7 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
             gossip=GossipConfig(
                 heartbeat_s=scenario.network.heartbeat_ms / 1000,
                 # Whatever the network's rules allow a miner to make must be sayable.
-                max_message_bytes=max(GossipConfig().max_message_bytes, genesis.pow.max_block_bytes),
+                max_message_bytes=max(GossipConfig().max_message_bytes, genesis.ledger.max_block_bytes),
             ),
             may_use_threads=not virtual,
             started_ms=started_ms,

@@ -39,7 +39,7 @@ class SplitWatch:
                 self._finals.popitem(last=False)
 
     def _tell(self, t: int, height: int, one: str, other: str) -> None:
-        depth = self._world.genesis.pow.finality_depth
+        depth = self._world.genesis.ledger.finality_depth
         for number, (since, group) in list(self._cuts.items()):
             if group.get(one, -1) != group.get(other, -1):
                 del self._cuts[number]

@@ -14,6 +14,7 @@ from chain.contract import encode_args
 from chain.contracts.spatial_audit import Audit
 from chain.errors import MalformedError, StoreError
 from chain.genesis import Network
+from chain.ledger import LedgerCore
 from chain.ledgers.pow.ledger import PowLedger
 from chain.sqlite_store import SqliteStore
 from chain.values import BlockId, TxId, TxIdField
@@ -25,7 +26,7 @@ class StoredBooks:
     def __init__(self, network: Network, path: Path) -> None:
         self._network = network
         self._store = SqliteStore(path, network.id)
-        self._core = PowLedger(network, loaded=self._store.load(), archive=self._store)
+        self._core: LedgerCore = PowLedger(network, loaded=self._store.load(), archive=self._store)
 
     def close(self) -> None:
         """Let go of the store."""

@@ -171,7 +171,7 @@ class Swarm:
             "start",
             actors=len(self.members),
             network=genesis.network,
-            finality_depth=genesis.pow.finality_depth,
+            finality_depth=genesis.ledger.finality_depth,
         )
         try:
             async with trio.open_nursery() as nursery:

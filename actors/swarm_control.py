@@ -74,11 +74,11 @@ class SwarmControl:
     def __init__(self, swarm: Swarm) -> None:
         self._swarm = swarm
         self._world = swarm.world
-        self._depth = swarm.world.genesis.pow.finality_depth
+        self._depth = swarm.world.genesis.ledger.finality_depth
         self._streams: list[BoundedStream] = []
         self._sent: OrderedDict[TxId, Content] = OrderedDict()
         """What was submitted here, which the ledger may not have yet."""
-        self._rewards = RewardBook(self._world.genesis.pow.block_reward)
+        self._rewards = RewardBook(self._world.genesis.ledger.block_reward)
         swarm.watch(self)
         self._world.journal.listen(self._listen)
 
@@ -103,8 +103,8 @@ class SwarmControl:
             roles=[(role, counts[role]) for role in ROLES if counts[role]],
             height=reference.core.head.height if reference else 0,
             final_height=reference.core.final.height if reference else 0,
-            block_interval_ms=world.genesis.pow.block_interval_ms,
-            finality_depth=world.genesis.pow.finality_depth,
+            block_interval_ms=world.genesis.ledger.block_interval_ms,
+            finality_depth=world.genesis.ledger.finality_depth,
             reports=[(shown_status(status), n) for status, n in self._swarm.statuses()],
             elsewhere=self._swarm.pages,
         )

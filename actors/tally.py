@@ -74,7 +74,7 @@ class Tally:
         if len(self._ids) > KEPT_FINAL_IDS:
             self._ids.popitem(last=False)
         self.height = header.height
-        self.rewards["miner"] += self._world.genesis.pow.block_reward
+        self.rewards["miner"] += self._world.genesis.ledger.block_reward
         for receipt in found.receipts:
             self.transactions["ok" if receipt.ok else receipt.reason] += 1
             for event in receipt.events:

@@ -12,19 +12,19 @@ from actors.messages import Notice, read
 from chain.codec import decode_block, decode_transaction
 from chain.errors import InvalidBlockError, MalformedError, Refused
 from chain.keys import check_transaction
-from chain.ledgers.pow.rules import HeaderStatus
-from chain.values import BlockId, Header
+from chain.ledger import HeaderStatus
+from chain.values import Block, BlockId
 from net.gossip.events import Message, Verdict
 
 Judgement = tuple[Verdict, str]
 ACCEPTED: Judgement = (Verdict.ACCEPT, "")
 
 
-class Headers(Protocol):
-    """The part of a ledger core that judges headers."""
+class Blocks(Protocol):
+    """The part of a ledger core that judges blocks."""
 
-    def check_header(self, header: Header, now_ms: int) -> HeaderStatus:
-        """Raises InvalidBlockError."""
+    def check_block(self, block: Block, now_ms: int) -> HeaderStatus:
+        """See `chain.ledger.LedgerCore.check_block`. Raises InvalidBlockError."""
 
 
 def judge_transaction(message: Message, chain: BlockId) -> Judgement:
@@ -42,16 +42,16 @@ def judge_transaction(message: Message, chain: BlockId) -> Judgement:
     return ACCEPTED
 
 
-def judge_block(message: Message, ledger: Headers, now_ms: int) -> Judgement:
+def judge_block(message: Message, ledger: Blocks, now_ms: int) -> Judgement:
     """A block that was just mined."""
     # [REJECT] It is the canonical encoding of a block, within its bound.
     try:
         block = decode_block(message.data)
     except MalformedError as error:
         return Verdict.REJECT, f"malformed block: {error}"
-    # [REJECT] Its header obeys every rule that can be checked now, proof of work first.
+    # [REJECT] It obeys every rule that can be checked without executing it; on proof of work, the work of its header first.
     try:
-        status = ledger.check_header(block.header, now_ms)
+        status = ledger.check_block(block, now_ms)
     except InvalidBlockError as error:
         return Verdict.REJECT, str(error)
     # [IGNORE] Its time is too far ahead: it may become valid, but not on our word.

@@ -177,7 +177,7 @@ def block_view(world: World, found: FoundBlock) -> BlockView:
         ],
         rewards=[
             (actor_id(paid.account), paid.cause, paid.amount)
-            for paid in payments(found, world.genesis.pow.block_reward)
+            for paid in payments(found, world.genesis.ledger.block_reward)
         ],
     )
 

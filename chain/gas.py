@@ -6,6 +6,7 @@ microsecond of one core at 2.5 GHz. Nobody pays for gas: it is a bound, the same
 """
 
 from chain.errors import Refused
+from chain.values import MAX_ARGS_BYTES
 
 TRANSACTION = 1_000
 """Signature, nonce, receipt."""
@@ -17,6 +18,9 @@ WRITE = 300
 EVENT = 50
 BYTE = 1
 """Of arguments, of values read and written, and of events."""
+MIN_TRANSACTION_GAS = 2 * (TRANSACTION + MAX_ARGS_BYTES * BYTE)
+"""Least that a network may let a transaction cost: what comes in must be affordable, and leave something for what is
+done with it."""
 
 
 class Meter:

@@ -7,60 +7,22 @@ names as its `chain`, differs whenever any rule does.
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from typing import Literal
 
-from chain import gas
 from chain.codec import block_id, encode
 from chain.contract import Registry, state_key
 from chain.contracts import accounts, spatial
 from chain.contracts.spatial_rules import SpatialRules, check_spatial_rules
 from chain.errors import GenesisError
+from chain.ledgers.pow.parameters import PowRules, check_pow_rules
 from chain.merkle import EMPTY_ROOT
 from chain.state import Version, WorldState
-from chain.values import (
-    MAX_ARGS_BYTES,
-    MAX_BLOCK_BYTES,
-    MAX_BLOCK_TRANSACTIONS,
-    MAX_INT,
-    Account,
-    AccountField,
-    Block,
-    BlockId,
-    Header,
-    Natural,
-    Value,
-)
+from chain.values import MAX_INT, Account, AccountField, Block, BlockId, Header, Natural, Value
 
 NO_BLOCK = BlockId(bytes(32))
 NOBODY = Account(bytes(32))
-MIN_TRANSACTION_GAS = 2 * (gas.TRANSACTION + MAX_ARGS_BYTES * gas.BYTE)
-"""What comes in must at least be affordable, and leave something for what is done with it."""
-
-
-class PowRules(Value, frozen=True):
-    """Proof of work's parameters; see spec/spatial.md."""
-
-    block_interval_ms: Natural
-    finality_depth: Natural
-    """Blocks on top of one that is final; 1 or more."""
-    retarget_window: Natural
-    """Blocks that difficulty is averaged over."""
-    initial_difficulty: Natural
-    """Expected hashes."""
-    max_future_ms: Natural
-    """How far a block's time may be ahead of the local clock."""
-    median_window: Natural
-    """A block's time must exceed the median of this many before it; 11."""
-    quota: Natural
-    """At most `quota` of the last `quota_window` blocks by one miner; a quota of 0 switches the rule off."""
-    quota_window: Natural
-    block_reward: Natural
-    """Micro-credits."""
-    max_block_transactions: Natural
-    max_block_bytes: Natural
-    max_transaction_gas: Natural
-    """What one transaction may cost (`chain.gas`); at least its largest arguments and some work on them."""
-    max_block_gas: Natural
-    """What the transactions of a block may cost together."""
+LedgerKind = Literal["pow"]
+LedgerRules = PowRules
 
 
 class Balance(Value, frozen=True):
@@ -75,38 +37,32 @@ class Genesis(Value, frozen=True):
     network: str
     """1 to 64 characters."""
     time_ms: Natural
-    pow: PowRules
+    ledger: LedgerRules
+    """Which ledger it is, and that ledger's rules."""
     spatial: SpatialRules
     balances: tuple[Balance, ...]
     """Sorted by account, each once."""
 
 
+def kind_of(genesis: Genesis) -> LedgerKind:
+    """Which ledger the network has."""
+    match genesis.ledger:
+        case PowRules():
+            return "pow"
+
+
 def check_genesis(genesis: Genesis) -> None:
     """Raises GenesisError naming the field."""
-    rules = genesis.pow
     holders = [balance.account for balance in genesis.balances]
     checks = (
         ("network", 0 < len(genesis.network) <= 64, genesis.network),
-        ("pow.block_interval_ms", rules.block_interval_ms > 0, rules.block_interval_ms),
-        ("pow.finality_depth", rules.finality_depth >= 1, rules.finality_depth),
-        ("pow.retarget_window", rules.retarget_window >= 1, rules.retarget_window),
-        ("pow.initial_difficulty", rules.initial_difficulty >= 1, rules.initial_difficulty),
-        ("pow.median_window", rules.median_window >= 1, rules.median_window),
-        ("pow.quota", rules.quota <= rules.quota_window, rules.quota),
-        (
-            "pow.max_block_transactions",
-            1 <= rules.max_block_transactions <= MAX_BLOCK_TRANSACTIONS,
-            rules.max_block_transactions,
-        ),
-        ("pow.max_block_bytes", 32_768 <= rules.max_block_bytes <= MAX_BLOCK_BYTES, rules.max_block_bytes),
-        ("pow.max_transaction_gas", rules.max_transaction_gas >= MIN_TRANSACTION_GAS, rules.max_transaction_gas),
-        ("pow.max_block_gas", rules.max_block_gas >= rules.max_transaction_gas, rules.max_block_gas),
         ("balances", holders == sorted(set(holders)), len(holders)),
         ("balances", sum(balance.amount for balance in genesis.balances) <= MAX_INT, "their sum"),
     )
     for name, good, value in checks:
         if not good:
             raise GenesisError(f"{name} is {value!r}")
+    check_pow_rules(genesis.ledger)
     check_spatial_rules(genesis.spatial)
 
 
@@ -131,12 +87,15 @@ def genesis_block(genesis: Genesis, state: WorldState) -> Block:
         difficulty=1,
         nonce=0,
     )
-    return Block(header, ())
+    return Block(header, (), (), b"")
 
 
 @cache
-def standard_registry() -> Registry:
-    """The contracts that come with crowdmesh; one object, for replicas share what they execute under the same contracts."""
+def standard_registry(kind: LedgerKind) -> Registry:  # noqa: ARG001
+    """The contracts that come with crowdmesh, on a ledger of that kind.
+
+    One object, for replicas share what they execute under the same contracts.
+    """
     return Registry({"accounts": accounts, "spatial": spatial})
 
 
@@ -150,10 +109,18 @@ class Network:
     state: WorldState
     id: BlockId
 
+    @property
+    def pow(self) -> PowRules:
+        """Proof of work's rules. Raises TypeError on another kind of network."""
+        rules = self.genesis.ledger
+        if not isinstance(rules, PowRules):
+            raise TypeError(f"{self.genesis.network} is no network of proof of work")
+        return rules
+
     @classmethod
     def found(cls, genesis: Genesis, registry: Registry | None = None) -> "Network":
         """Raises GenesisError."""
         check_genesis(genesis)
         state = genesis_state(genesis)
         block = genesis_block(genesis, state)
-        return cls(genesis, registry or standard_registry(), block, state, block_id(block.header))
+        return cls(genesis, registry or standard_registry(kind_of(genesis)), block, state, block_id(block.header))

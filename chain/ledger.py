@@ -6,10 +6,12 @@ before the `Committed` after it is acted upon.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
 
+from chain.genesis import Network
 from chain.state import WorldState
-from chain.values import Block, BlockId, Header, Receipt, Transaction
+from chain.values import Account, Block, BlockId, Header, Receipt, Transaction, TxId, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +97,64 @@ class Penalise:
     """False: it may have passed on in good faith what it could not check either."""
 
 
+class HeaderStatus(Enum):
+    """What a header that breaks no rule is to a replica."""
+
+    NEW = auto()
+    KNOWN = auto()
+    UNKNOWN_PARENT = auto()
+    TOO_EARLY = auto()
+    """Its time is more than `max_future_ms` after now. It may be taken later."""
+    STALE = auto()
+    """It forks below the final block, and came too late."""
+
+
 LedgerEffect = Broadcast | Ask | Save | Committed | Reorged | Finalised | Jumped | Dropped | Penalise
 
 
+class LedgerStatistics(Protocol):
+    """What every replica tells people about itself; each kind of ledger adds its own."""
+
+    @property
+    def height(self) -> int:
+        """Of the head."""
+
+    @property
+    def head(self) -> BlockId:
+        """Id of the best chain's last block."""
+
+    @property
+    def final_height(self) -> int:
+        """Of the last final block."""
+
+    @property
+    def pending(self) -> int:
+        """Transactions that wait."""
+
+
 class LedgerCore(Protocol):
-    """One replica. All methods are synchronous, take the actor's time and leave the state as it was when they raise."""
+    """One replica. All methods are synchronous, take the actor's time and leave the state as it was when they raise.
+
+    Look-ups know the best chain alone: its blocks by id or height, genesis at 0.
+    """
+
+    # What it is. ------------------------------------------------------------------------------------------------
+
+    @property
+    def chain(self) -> BlockId:
+        """Id of the genesis block: what transactions are signed for."""
+
+    @property
+    def network(self) -> Network:
+        """Rules and contracts."""
 
     @property
     def head(self) -> Header:
         """Header of the best chain's last block."""
+
+    @property
+    def head_id(self) -> BlockId:
+        """Id of `head`."""
 
     @property
     def final(self) -> Header:
@@ -117,14 +168,62 @@ class LedgerCore(Protocol):
     def final_state(self) -> WorldState:
         """World state after `final`."""
 
+    def statistics(self) -> LedgerStatistics:
+        """Tell how far it is and what waits."""
+
+    # Look-ups. --------------------------------------------------------------------------------------------------
+
+    def block(self, ref: BlockId | int) -> Block | None:
+        """Return a block by id or height; None when it is not there or its body is gone."""
+
+    def header(self, ref: BlockId | int) -> Header | None:
+        """Return a header by id or height, genesis included."""
+
+    def receipts(self, ref: BlockId | int) -> tuple[Receipt, ...] | None:
+        """Return the receipts of a block, in block order; None as for `block`."""
+
+    def receipt(self, tx_id: TxId) -> tuple[Block, Receipt, int] | None:
+        """Return where a transaction is: block, receipt, index in the block."""
+
+    def proof(self, tx_id: TxId) -> Value | None:
+        """Return what convinces a light client of a transaction's outcome, of a type that the kind of ledger has.
+
+        None until it is final, and when nothing can be proven here.
+        """
+
+    def is_final(self, block_id: BlockId) -> bool:
+        """Tell whether that block is final."""
+
+    def pending(self, limit: int = 100) -> tuple[Transaction, ...]:
+        """Return the first `limit` transactions that wait, in order of arrival."""
+
+    def pending_transaction(self, tx_id: TxId) -> Transaction | None:
+        """Return a transaction that waits."""
+
+    def next_nonce(self, account: Account) -> int:
+        """Return the nonce that the account's next transaction must have, those that wait counted."""
+
+    def query(self, contract: str, method: str, args: bytes, *, final: bool = False) -> bytes:
+        """Answer a contract's query after the head, or after the last final block. Raises Refused."""
+
+    # Transactions and blocks. -------------------------------------------------------------------------------------
+
     def submit(self, transaction: Transaction, now_ms: int) -> Sequence[LedgerEffect]:
         """Take a transaction from an own client, rehearsed on the head's state. Raises Refused."""
 
     def receive_transaction(self, transaction: Transaction, now_ms: int) -> Sequence[LedgerEffect]:
         """Take a gossiped transaction. Raises Refused when the mempool does not want it."""
 
+    def check_block(self, block: Block, now_ms: int) -> HeaderStatus:
+        """Judge a block for gossip without changing anything, by all that can be checked without executing it.
+
+        Raises InvalidBlockError naming the broken rule.
+        """
+
     def receive_block(self, peer: bytes, block: Block, now_ms: int) -> Sequence[LedgerEffect]:
-        """Take a block whose header passed `check_header`. Raises InvalidBlockError; unknown parents start a sync."""
+        """Take a block. Raises InvalidBlockError; unknown parents start a sync."""
+
+    # Other nodes, and time. ---------------------------------------------------------------------------------------
 
     def peer_up(self, peer: bytes, now_ms: int) -> Sequence[LedgerEffect]:
         """Another ledger node can be asked."""

@@ -85,9 +85,16 @@ def merkle_verify(root: bytes, leaf: bytes, path: MerklePath) -> bool:
     return used == len(path.siblings) and node == root
 
 
-def transactions_root(transactions: Sequence[Transaction]) -> bytes:
-    """What a header commits to as `transactions_root`: full encodings, signatures included."""
-    return merkle_root([msgspec.msgpack.encode(transaction) for transaction in transactions])
+def transactions_root(transactions: Sequence[Transaction], evidence: Sequence[bytes] = ()) -> bytes:
+    """What a header commits to as `transactions_root`: full encodings, signatures included.
+
+    `evidence`, when there is any, is one item for each transaction and follows its encoding, which says where it ends.
+    Raises ValueError when there are more or fewer.
+    """
+    leaves = [msgspec.msgpack.encode(transaction) for transaction in transactions]
+    if evidence:
+        leaves = [leaf + item for leaf, item in zip(leaves, evidence, strict=True)]
+    return merkle_root(leaves)
 
 
 def receipts_root(receipts: Sequence[Receipt]) -> bytes:

@@ -21,7 +21,7 @@ from chain.state import WorldState
 from chain.store import Loaded, StoredBlock, StoredEvent, check_events_limit, events_of, pruned_below
 from chain.values import Block, BlockId, Event, Header, Receipt, Transaction, TxId
 
-SCHEMA = 2
+SCHEMA = 3
 _APPLICATION_ID = 0x63_6D_73_68  # "cmsh": so that no other program's database is taken for ours
 _SYNCHRONOUS = {"kill": "NORMAL", "power": "FULL"}
 
@@ -35,7 +35,9 @@ CREATE TABLE blocks (
     best INTEGER NOT NULL,        -- 1 on the best chain
     header BLOB NOT NULL,
     transactions BLOB,            -- NULL where only the header is known, or was kept
-    receipts BLOB
+    receipts BLOB,
+    evidence BLOB NOT NULL DEFAULT x'90',  -- an array of none, as on proof of work, and where `transactions` is NULL
+    seal BLOB NOT NULL DEFAULT x''
 );
 CREATE INDEX blocks_by_height ON blocks (best, height);
 CREATE TABLE transactions (
@@ -57,7 +59,11 @@ CREATE INDEX events_by_height ON events (height, place, position);
 CREATE INDEX events_by_name ON events (contract, name, height);
 CREATE TABLE snapshot (chunk INTEGER PRIMARY KEY, data BLOB NOT NULL);
 """
-_MIGRATIONS = {1: "INSERT INTO meta VALUES ('pruned', x'00')"}
+_MIGRATIONS = {
+    1: "INSERT INTO meta VALUES ('pruned', x'00')",
+    2: "ALTER TABLE blocks ADD COLUMN evidence BLOB NOT NULL DEFAULT x'90';"
+    " ALTER TABLE blocks ADD COLUMN seal BLOB NOT NULL DEFAULT x''",
+}
 """What makes a store of each older schema one of the next; all of them, or none, when a store is opened."""
 
 
@@ -190,8 +196,8 @@ class SqliteStore:
     def _add_block(self, block: Block, receipts: Sequence[Receipt]) -> None:
         header = block.header
         added = self._db.execute(
-            "INSERT OR IGNORE INTO blocks (id, parent, height, best, header, transactions, receipts)"
-            " VALUES (?, ?, ?, 0, ?, ?, ?)",
+            "INSERT OR IGNORE INTO blocks (id, parent, height, best, header, transactions, receipts, evidence, seal)"
+            " VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?)",
             (
                 block_id(header),
                 header.parent,
@@ -199,6 +205,8 @@ class SqliteStore:
                 encode(header),
                 encode(block.transactions),
                 encode(receipts),
+                encode(block.evidence),
+                block.seal,
             ),
         )
         if not added.rowcount:
@@ -270,7 +278,9 @@ class SqliteStore:
         ).fetchall()
         for table in ("events", "transactions"):
             self._db.executemany(f"DELETE FROM {table} WHERE block = ?", old)  # noqa: S608 - constants
-        self._db.executemany("UPDATE blocks SET transactions = NULL, receipts = NULL WHERE seq = ?", old)
+        self._db.executemany(
+            "UPDATE blocks SET transactions = NULL, receipts = NULL, evidence = x'90', seal = x'' WHERE seq = ?", old
+        )
         self._set("pruned", below)
 
     # --- reading --------------------------------------------------------------------------------------------------
@@ -283,7 +293,7 @@ class SqliteStore:
             chunks = [row[0] for row in db.execute("SELECT data FROM snapshot ORDER BY chunk")]
             headers = db.execute("SELECT header FROM blocks WHERE best = 1 AND height <= ? ORDER BY height", (base,))
             blocks = db.execute(
-                "SELECT header, transactions, receipts FROM blocks"
+                "SELECT header, transactions, receipts, evidence, seal FROM blocks"
                 " WHERE height > ? AND transactions IS NOT NULL ORDER BY seq",
                 (base,),
             )
@@ -309,7 +319,7 @@ class SqliteStore:
     def _one_block(self, condition: str, value: bytes | int) -> StoredBlock | None:
         with self._using() as db:
             row = db.execute(
-                "SELECT header, transactions, receipts FROM blocks"  # noqa: S608 - conditions are constants
+                "SELECT header, transactions, receipts, evidence, seal FROM blocks"  # noqa: S608 - conditions are constants
                 f" WHERE best = 1 AND transactions IS NOT NULL AND {condition}",
                 (value,),
             ).fetchone()
@@ -350,7 +360,12 @@ class SqliteStore:
             db.close()
 
 
-def _stored(row: tuple[bytes, bytes, bytes]) -> StoredBlock:
-    header, transactions, receipts = row
-    block = Block(decode_own(Header, header), decode_own(tuple[Transaction, ...], transactions))
+def _stored(row: tuple[bytes, bytes, bytes, bytes, bytes]) -> StoredBlock:
+    header, transactions, receipts, evidence, seal = row
+    block = Block(
+        decode_own(Header, header),
+        decode_own(tuple[Transaction, ...], transactions),
+        decode_own(tuple[bytes, ...], evidence),
+        seal,
+    )
     return StoredBlock(block, decode_own(tuple[Receipt, ...], receipts))

@@ -16,6 +16,7 @@ from chain.errors import InvalidBlockError, Refused
 from chain.gas import BYTE, TRANSACTION, Meter
 from chain.genesis import Network
 from chain.keys import check_transaction
+from chain.ledgers.pow.rules import check_bare
 from chain.merkle import receipts_root, transactions_root
 from chain.state import Version, WorldState
 from chain.values import Account, Block, BlockId, Header, Receipt, Transaction, TxId
@@ -70,7 +71,7 @@ def execute(
 def reward(network: Network, state: WorldState, producer: Account, version: Version) -> WorldState:
     """The state after the block reward was minted for the producer."""
     context = Context(state, "accounts", sender=producer, tx=TxId(bytes(32)), time_ms=0, block_id_at=lambda _: None)
-    context.pay(producer, network.genesis.pow.block_reward)
+    context.pay(producer, network.genesis.ledger.block_reward)
     return state.apply(context.writes, version)
 
 
@@ -157,7 +158,8 @@ def apply_block(network: Network, parent_state: WorldState, block: Block, *, fin
     the ledger's. Raises InvalidBlockError.
     """
     header = block.header
-    rules = network.genesis.pow
+    rules = network.pow
+    check_bare(block)
     if len(block.transactions) > rules.max_block_transactions:
         raise InvalidBlockError(f"{len(block.transactions)} transactions, allowed are {rules.max_block_transactions}")
     if transactions_root(block.transactions) != header.transactions_root:
@@ -219,7 +221,7 @@ def assemble(
 
     Their signatures were checked by the mempool. Any nonce that is found later leaves what it did unchanged.
     """
-    rules = network.genesis.pow
+    rules = network.pow
     height = parent.height + 1
     state = parent_state
     taken: list[Transaction] = []
@@ -271,4 +273,4 @@ def assemble(
     )
     applied = Applied(state, tuple(receipts))
     APPLIED.keep(header, parent_state.root, network.registry, applied)
-    return Block(header, tuple(taken)), applied
+    return Block(header, tuple(taken), (), b""), applied

@@ -28,6 +28,9 @@ MAX_ARGS_BYTES = 16_384
 MAX_TRANSACTION_BYTES = MAX_ARGS_BYTES + 512
 MAX_BLOCK_BYTES = 512 * 1024
 MAX_BLOCK_TRANSACTIONS = 1_000
+MAX_EVIDENCE_BYTES = 64 * 1024
+"""Evidence of one transaction (`Block.evidence`)."""
+MAX_SEAL_BYTES = 8 * 1024
 
 
 AccountField = Annotated[Account, msgspec.Meta(min_length=ACCOUNT_BYTES, max_length=ACCOUNT_BYTES)]
@@ -60,7 +63,7 @@ class Transaction(Value, frozen=True):
 
 
 class Header(Value, frozen=True):
-    """What proof of work is done over, and all that a light client keeps. Made by the miner."""
+    """What a block's id is made of, and all that a light client keeps. Made by the miner, or the orderer."""
 
     version: Natural
     height: Natural
@@ -68,7 +71,8 @@ class Header(Value, frozen=True):
     parent: BlockIdField
     time_ms: Natural
     transactions_root: Hash
-    """Merkle root (`chain.merkle`) of the encoded transactions, in block order; 32 zero bytes when there are none.
+    """Merkle root (`chain.merkle`) of the encoded transactions, in block order, each with its evidence where there is any;
+    32 zero bytes when there are none.
 
     Signatures are inside, so a block id commits to all of its block: nobody can swap a signature for a bad one and
     have honest nodes remember the id as invalid. On genesis: the digest of all rules (`chain.genesis`)."""
@@ -85,10 +89,21 @@ class Header(Value, frozen=True):
 
 
 class Block(Value, frozen=True):
-    """A header and what it commits to. At most MAX_BLOCK_TRANSACTIONS and MAX_BLOCK_BYTES."""
+    """A header, what it commits to, and the seal. At most MAX_BLOCK_TRANSACTIONS, and MAX_BLOCK_BYTES in all.
+
+    On proof of work there is neither evidence nor a seal: a block with either is refused, and its id is not
+    remembered as bad, for whoever relayed it may have added them.
+    """
 
     header: Header
     transactions: Annotated[tuple[Transaction, ...], msgspec.Meta(max_length=MAX_BLOCK_TRANSACTIONS)]
+    evidence: Annotated[
+        tuple[Annotated[bytes, msgspec.Meta(max_length=MAX_EVIDENCE_BYTES)], ...],
+        msgspec.Meta(max_length=MAX_BLOCK_TRANSACTIONS),
+    ]
+    """Why each transaction is in the block, in block order, as its ledger encodes that; part of `transactions_root`."""
+    seal: Annotated[bytes, msgspec.Meta(max_length=MAX_SEAL_BYTES)]
+    """Who stands for the block, as its ledger encodes that. It signs the block's id, which does not commit to it."""
 
 
 class Event(Value, frozen=True):

@@ -18,12 +18,13 @@ from nacl.signing import SigningKey
 from chain.codec import decode_block
 from chain.contract import encode_args
 from chain.contracts.spatial_rules import Box, SpatialRules
-from chain.genesis import Balance, Genesis, Network, PowRules
+from chain.genesis import Balance, Genesis, Network
 from chain.keys import account_of, remember_signatures, sign_transaction
 from chain.ledger import Ask, Broadcast, LedgerEffect
 from chain.ledgers.pow.config import PowConfig
 from chain.ledgers.pow.ledger import PowLedger
 from chain.ledgers.pow.mining import grind
+from chain.ledgers.pow.parameters import PowRules
 from chain.transition import APPLIED, BEGINNINGS
 from chain.values import Account, Transaction
 from experiments import evm_token

@@ -7,8 +7,9 @@ from msgspec.structs import replace
 from nacl.signing import SigningKey
 
 from chain.contracts.spatial_rules import Box, Founder, SpatialRules
-from chain.genesis import Balance, Genesis, PowRules
+from chain.genesis import Balance, Genesis
 from chain.keys import account_of
+from chain.ledgers.pow.parameters import PowRules
 from chain.values import MAX_INT, Account, Block, BlockId, Event, Header, Receipt, Transaction, TxId
 
 EPOCH_MS = 1_760_000_000_000
@@ -91,7 +92,7 @@ def genesis(
     return Genesis(
         network="test",
         time_ms=EPOCH_MS,
-        pow=work or pow_rules(),
+        ledger=work or pow_rules(),
         spatial=spatial or spatial_rules(),
         balances=tuple(Balance(holder, amount) for holder, amount in held),
     )
@@ -124,7 +125,13 @@ headers = st.builds(
     difficulty=st.integers(1, MAX_INT),
     nonce=naturals,
 )
-blocks = st.builds(Block, header=headers, transactions=st.lists(transactions, max_size=3).map(tuple))
+blocks = st.builds(
+    Block,
+    header=headers,
+    transactions=st.lists(transactions, max_size=3).map(tuple),
+    evidence=st.lists(st.binary(max_size=100), max_size=3).map(tuple),
+    seal=st.binary(max_size=100),
+)
 events = st.builds(Event, contract=names, name=names, data=st.binary(max_size=50))
 receipts = st.builds(
     Receipt,

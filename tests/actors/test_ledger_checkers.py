@@ -8,7 +8,6 @@ from chain.codec import encode
 from chain.contract import event_fields
 from chain.state import Version
 from chain.transition import apply_block
-from chain.values import Block
 from tests.chain.town import Town
 from tests.strategies import account
 
@@ -71,7 +70,7 @@ def again(chain, name):
     place = next(n for n, (_, receipts) in enumerate(chain) if any(e.name == name for r in receipts for e in r.events))
     block, receipts = chain[place]
     header = replace(block.header, height=len(chain) + 1)
-    return [*chain, (Block(header, block.transactions), receipts)]
+    return [*chain, (replace(block, header=header), receipts)]
 
 
 WRONG = {

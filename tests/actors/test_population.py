@@ -94,7 +94,7 @@ def test_genesis_says_what_the_scenario_says():
     assert genesis.network != found(scenario, city, members, 1_001).network
     assert genesis.spatial.gamma_r_ppm == 300_000
     assert genesis.spatial.group_size == 3
-    assert genesis.pow.initial_difficulty == 2 * 60 * 2
+    assert genesis.ledger.initial_difficulty == 2 * 60 * 2
     assert {(o.role, o.account) for o in genesis.spatial.operators} == {
         (m.role, m.identity.account) for m in members if m.role in ("mec", "facility")
     }
@@ -103,4 +103,4 @@ def test_genesis_says_what_the_scenario_says():
 def test_a_population_without_miners_or_people_can_be_founded():
     scenario = convert({"population": {role: {"count": 0} for role in ("requester", "worker", "miner")}})
     members, city = members_of(scenario)
-    assert found(scenario, city, members, 0).pow.initial_difficulty == 1
+    assert found(scenario, city, members, 0).ledger.initial_difficulty == 1

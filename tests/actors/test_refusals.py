@@ -15,7 +15,7 @@ from actors.fault_config import Hold
 from actors.gateway_messages import MAX_REQUEST_BYTES, Query, Refusal, Submit, decode_answer, encode_message
 from actors.identity import Identity
 from actors.messages import GATEWAY, SYNC, Notice, blocks_topic, cell_topic, tx_topic
-from chain.codec import encode, transaction_id
+from chain.codec import decode_block, encode, transaction_id
 from chain.contract import encode_args
 from chain.contracts.accounts import balance_of
 from chain.contracts.spatial_draw import commit_ballot
@@ -309,7 +309,7 @@ def without_work(town):
         try:
             check_alone(tried := replace(head.header, nonce=nonce))
         except InvalidBlockError:
-            return encode(Block(tried, head.transactions))
+            return encode(replace(head, header=tried))
     raise AssertionError("every nonce has its work")
 
 
@@ -326,7 +326,11 @@ def child(town, transactions=(), **changes):
         receipts_root=merkle_root([]),
         difficulty=core._tree.head.child_difficulty(core._replica.rules),
     )
-    return encode(Block(ground(replace(header, **changes)), tuple(transactions)))
+    return encode(Block(ground(replace(header, **changes)), tuple(transactions), (), b""))
+
+
+def sealed(town):
+    return encode(replace(decode_block(child(town)), seal=b"us"))
 
 
 def long_ago(town):
@@ -357,6 +361,7 @@ THROUGH_GOSSIP = {
     "block without work": (gossips(blocks, without_work), "bad_work", "rejected message"),
     "block of another difficulty": (gossips(blocks, lambda t: child(t, difficulty=1)), "bad_difficulty", "rejected message"),
     "block of long ago": (gossips(blocks, long_ago), "bad_time", "rejected message"),
+    "block with a seal": (gossips(blocks, sealed), "bad_block", "rejected message"),
     "block with a false state": (
         gossips(blocks, lambda t: child(t, state_root=bytes(32))), None, "state_root does not fit the state",
     ),

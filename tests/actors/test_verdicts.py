@@ -90,7 +90,7 @@ def test_block__ignore_known(mined):
 
 def test_block__ignore_too_early(mined):
     miner, fresh, _ = mined
-    limit = miner.network.genesis.pow.max_future_ms
+    limit = miner.network.genesis.ledger.max_future_ms
     time = miner.block(1).header.time_ms
     assert judged_block(encode(miner.block(1)), fresh, time - limit - 1) == (Verdict.IGNORE, "too early")
     assert judged_block(encode(miner.block(1)), fresh, time - limit)[0] is Verdict.ACCEPT
@@ -128,7 +128,7 @@ def test_block__reject(mined, make, reason):
 
 def test_block__reject_what_the_ledger_says():
     class Strict:
-        def check_header(self, header, now_ms):
+        def check_block(self, block, now_ms):
             raise InvalidBlockError("bad_quota: enough")
 
     block = PowLedger(NETWORK).block(0)

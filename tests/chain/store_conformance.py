@@ -1,5 +1,8 @@
 """What every store must do. A test module subclasses `StoreConformance` and says how to open one."""
 
+import dataclasses
+
+import msgspec
 import pytest
 
 from chain.codec import block_id, transaction_id
@@ -49,6 +52,17 @@ class Branches:
         for height in range(start, stop + 1):
             saves += saves_of(ledger.receive_block(b"x", blocks[height], self.now))
         return saves
+
+
+def dressed(save, sealed):
+    """The save, its blocks with evidence and a seal as long as they are high; note them in `sealed` by height."""
+    blocks = []
+    for block, receipts in save.blocks:
+        height = block.header.height
+        evidence = tuple(bytes([height, place]) * 400 for place in range(len(block.transactions)))
+        sealed[height] = msgspec.structs.replace(block, evidence=evidence, seal=b"seal %02d" % height * 10 * height)
+        blocks.append((sealed[height], receipts))
+    return dataclasses.replace(save, blocks=tuple(blocks))
 
 
 class StoreConformance:
@@ -186,6 +200,33 @@ class StoreConformance:
         assert again.head_id == branches.ledgers[0].head_id
         assert again.final_state.root == branches.ledgers[0].final_state.root
         assert again.block(3) is None and again.header(3) == branches.mined[0][3].header
+
+    def test_evidence_and_seal_are_kept(self, open_store, branches):
+        """A store does not judge: other ledgers than this suite's have both."""
+        store = open_store()
+        sealed = {}
+        for save in branches.mine(0, 6):
+            store.save(dressed(save, sealed))
+        store = open_store()
+        assert len(sealed) == 6
+        for height, block in sealed.items():
+            assert store.block_at(height).block == store.block(block_id(block.header)).block == block
+            assert (len(block.evidence), len(block.seal)) == (1, 70 * height)
+        loaded = store.load()
+        assert [header.height for header in loaded.headers] == []
+        assert [block for block, _ in loaded.blocks] == list(sealed.values())
+
+    @pytest.mark.parametrize("keep, gone", [(0, 8), (3, 7)])
+    def test_pruning_drops_evidence_and_seal(self, open_store, branches, keep, gone):
+        store = open_store(keep_blocks=keep)
+        sealed = {}
+        for save in branches.mine(0, 14):
+            store.save(dressed(save, sealed))
+        store = open_store(keep_blocks=keep)
+        assert [store.header(height) for height in sealed] == [block.header for block in sealed.values()]
+        kept = [stored.block for height in range(1, 15) if (stored := store.block_at(height)) is not None]
+        assert kept == [sealed[height] for height in range(gone + 1, 15)]
+        assert [block for block, _ in store.load().blocks] == [sealed[height] for height in range(9, 15)]
 
     def test_events_are_filtered_and_paged(self, open_store, branches):
         store = open_store()

@@ -20,7 +20,18 @@ from chain.codec import (
 from chain.contracts.spatial_records import Opening, Report, Ticket
 from chain.errors import MalformedError
 from chain.genesis import Genesis
-from chain.values import MAX_BLOCK_BYTES, MAX_TRANSACTION_BYTES, Block, Event, Header, Receipt, Transaction
+from chain.values import (
+    MAX_BLOCK_BYTES,
+    MAX_BLOCK_TRANSACTIONS,
+    MAX_EVIDENCE_BYTES,
+    MAX_SEAL_BYTES,
+    MAX_TRANSACTION_BYTES,
+    Block,
+    Event,
+    Header,
+    Receipt,
+    Transaction,
+)
 from tests.strategies import account, blocks, genesis, headers, receipts, transactions
 
 LIMIT = 1_000_000
@@ -137,6 +148,24 @@ def test_field_bounds__reject(field, value):
     bad = msgspec.structs.replace(good, **{field: value})
     with pytest.raises(MalformedError):
         decode(Transaction, encode(bad), limit=LIMIT)
+
+
+@pytest.mark.parametrize(
+    "field,value",
+    [
+        ("evidence", (bytes(MAX_EVIDENCE_BYTES + 1),)),
+        ("evidence", (b"",) * (MAX_BLOCK_TRANSACTIONS + 1)),
+        ("seal", bytes(MAX_SEAL_BYTES + 1)),
+    ],
+)
+@given(block=blocks)
+def test_bounds_of_evidence_and_seal__reject(field, value, block):
+    bad = msgspec.structs.replace(block, **{field: value})
+    with pytest.raises(MalformedError, match="of length <="):
+        decode_block(encode(bad))
+    at_the_bound = value[:-1] if field == "seal" else value[1:] or (value[0][:-1],)
+    good = msgspec.structs.replace(block, **{field: at_the_bound})
+    assert decode_block(encode(good)) == good
 
 
 @given(transaction=transactions, other=st.binary(min_size=64, max_size=64))

@@ -7,8 +7,8 @@ from chain.codec import encode
 from chain.contract import Registry, encode_args, nonce_key
 from chain.contracts import accounts
 from chain.errors import GenesisError, InvalidBlockError
-from chain.gas import EVENT, READ, SCAN_STEP, TRANSACTION, WRITE
-from chain.genesis import MIN_TRANSACTION_GAS, Network
+from chain.gas import EVENT, MIN_TRANSACTION_GAS, READ, SCAN_STEP, TRANSACTION, WRITE
+from chain.genesis import Network
 from chain.keys import sign_transaction
 from chain.state import Version
 from chain.transition import APPLIED, apply_block, assemble, reward
@@ -109,7 +109,7 @@ def test_a_block_with_more_gas__rejected():
     """By whoever keeps the rule, from a miner that does not."""
     strict = network(max_transaction_gas=200_000, max_block_gas=200_000)
     lax = Network(
-        replace(strict.genesis, pow=replace(strict.genesis.pow, max_block_gas=10**9)),
+        replace(strict.genesis, ledger=replace(strict.pow, max_block_gas=10**9)),
         strict.registry,
         strict.block,
         strict.state,

@@ -1,12 +1,17 @@
 """A network is its rules: the genesis id commits to each, and none that cannot be is accepted."""
 
+from hashlib import sha256
+
+import msgpack
+import msgspec
 import pytest
 from msgspec.structs import fields, replace
 
 from chain.contracts.accounts import balance_of, supply
 from chain.contracts.spatial_rules import Box, Founder, SpatialRules
 from chain.errors import GenesisError
-from chain.genesis import Balance, Network, PowRules, standard_registry
+from chain.genesis import Balance, Network, standard_registry
+from chain.ledgers.pow.parameters import PowRules
 from chain.values import MAX_BLOCK_BYTES, MAX_BLOCK_TRANSACTIONS, MAX_INT
 from tests.strategies import EPOCH_MS, account, genesis, pow_rules, spatial_rules
 
@@ -35,9 +40,26 @@ def test_the_id_commits_to_every_rule_of_proof_of_work(field):
 
 
 def test_the_same_rules_make_the_same_network():
-    one, two = Network.found(genesis()), Network.found(genesis(), standard_registry())
+    one, two = Network.found(genesis()), Network.found(genesis(), standard_registry("pow"))
     assert (one.id, one.state.root, one.block) == (two.id, two.state.root, two.block)
     assert one.block.header.height == 0 and one.block.header.time_ms == EPOCH_MS
+
+
+def plain(value):
+    """Fields in order, all the way down."""
+    if isinstance(value, tuple):
+        return [plain(each) for each in value]
+    return [plain(each) for each in msgspec.structs.astuple(value)] if isinstance(value, msgspec.Struct) else value
+
+
+def test_the_id_can_be_computed_without_us():
+    """From the rules as any MessagePack writer writes them; the ledger's begin with its kind."""
+    rules = genesis(balances=((3, 7),))
+    data = msgpack.packb(["test", EPOCH_MS, ["pow", *plain(rules.ledger)], plain(rules.spatial), [[account(3), 7]]])
+    root = sha256(b"crowdmesh:genesis:1:" + data).digest()
+    network = Network.found(rules)
+    header = [1, 0, bytes(32), EPOCH_MS, root, bytes(32), network.state.root, bytes(32), 1]
+    assert network.id == sha256(msgpack.packb(header) + bytes(8)).digest()
 
 
 def test_first_balances_are_the_first_supply():

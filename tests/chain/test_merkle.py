@@ -3,11 +3,13 @@
 from hashlib import sha256
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from chain.merkle import EMPTY_ROOT, MerklePath, merkle_path, merkle_root, merkle_verify
+from chain.codec import encode
+from chain.merkle import EMPTY_ROOT, MerklePath, merkle_path, merkle_root, merkle_verify, transactions_root
+from tests.strategies import transactions
 
 leaf_lists = st.lists(st.binary(max_size=8), min_size=1, max_size=40)
 
@@ -67,3 +69,22 @@ def test_places_outside_the_tree__reject():
         merkle_path([b"a"], 1)
     assert not merkle_verify(merkle_root([b"a"]), b"a", MerklePath(1, 1, ()))
     assert not merkle_verify(merkle_root([b"a"]), b"a", MerklePath(0, 0, ()))
+
+
+@given(given=st.lists(transactions, min_size=1, max_size=5), data=st.data())
+def test_transactions_root__covers_evidence(given, data):
+    """A leaf is a transaction with what follows it; without evidence, the transaction alone."""
+    evidence = data.draw(st.lists(st.binary(min_size=1, max_size=8), min_size=len(given), max_size=len(given)))
+    assert transactions_root(given) == transactions_root(given, ()) == rfc6962([encode(each) for each in given])
+    whole = transactions_root(given, evidence)
+    assert whole == rfc6962([encode(each) + item for each, item in zip(given, evidence, strict=True)])
+    for place in range(len(given)):
+        other = [item + b"x" if place == index else item for index, item in enumerate(evidence)]
+        assert transactions_root(given, other) != whole
+
+
+@given(given=st.lists(transactions, max_size=3), items=st.integers(1, 4))
+def test_transactions_root__refuses_evidence_of_more_or_fewer(given, items):
+    assume(items != len(given))
+    with pytest.raises(ValueError, match="argument 2"):
+        transactions_root(given, [b"x"] * items)

@@ -15,7 +15,7 @@ from chain.errors import StoreError
 from chain.ledgers.pow.ledger import PowLedger
 from chain.sqlite_store import SCHEMA, SqliteStore
 from tests.chain.pow.founding import found
-from tests.chain.store_conformance import CONFIG, Branches, StoreConformance
+from tests.chain.store_conformance import CONFIG, Branches, StoreConformance, dressed
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAIN = found(initial_difficulty=2, finality_depth=4).id
@@ -55,16 +55,26 @@ def test_open__rejects_newer_schema(tmp_path):
         SqliteStore(tmp_path / "ledger.db", CHAIN)
 
 
-def test_open__brings_an_older_schema_up_to_date(tmp_path):
+AS_VERSION_2 = """
+ALTER TABLE blocks DROP COLUMN evidence;
+ALTER TABLE blocks DROP COLUMN seal;
+PRAGMA user_version = 2;
+"""
+AS_VERSION_1 = f"{AS_VERSION_2} DELETE FROM meta WHERE key = 'pruned'; PRAGMA user_version = 1;"
+
+
+@pytest.mark.parametrize("as_it_was", [AS_VERSION_1, AS_VERSION_2], ids=["1", "2"])
+def test_open__brings_an_older_schema_up_to_date(tmp_path, as_it_was):
     branches = Branches()
     store = SqliteStore(tmp_path / "ledger.db", CHAIN)
     for save in branches.mine(0, 14):
         store.save(save)
     store.close()
     db = sqlite3.connect(tmp_path / "ledger.db")
-    db.executescript("DELETE FROM meta WHERE key = 'pruned'; PRAGMA user_version = 1")  # as version 1 left it
+    db.executescript(as_it_was)
     db.close()
     store = SqliteStore(tmp_path / "ledger.db", CHAIN, keep_blocks=0)
+    assert [store.block_at(height).block for height in range(1, 15)] == list(branches.mined[0].values())
     for save in branches.mine(0):
         store.save(save)
     assert store.block_at(8) is None and store.block_at(9) is not None
@@ -73,6 +83,20 @@ def test_open__brings_an_older_schema_up_to_date(tmp_path):
     db = sqlite3.connect(tmp_path / "ledger.db")
     assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
     db.close()
+
+
+def test_pruning_makes_room_of_evidence_and_seals(tmp_path):
+    branches = Branches()
+    store = SqliteStore(tmp_path / "ledger.db", CHAIN, keep_blocks=0)
+    for save in branches.mine(0, 14):
+        store.save(dressed(save, {}))
+    store.close()
+    db = sqlite3.connect(tmp_path / "ledger.db")
+    (lengths,) = db.execute(
+        "SELECT group_concat(length(evidence) + length(seal)) FROM (SELECT * FROM blocks ORDER BY height) WHERE height < 10"
+    ).fetchone()
+    db.close()
+    assert lengths.split(",") == ["1"] * 8 + [str(4 + 800 + 630)]
 
 
 @pytest.mark.parametrize("table", ["blocks", "events", "transactions"])

@@ -72,7 +72,7 @@ def invalid(block):
 def with_body(block, transactions):
     """Another body under a header that commits to it."""
     header = replace(block.header, transactions_root=transactions_root(transactions))
-    return Block(header, tuple(transactions))
+    return Block(header, tuple(transactions), (), b"")
 
 
 GOOD = (
@@ -92,8 +92,8 @@ def test_a_block_does_the_same_when_made_and_when_checked():
     assert [receipt.ok for receipt in made.receipts] == [True, True, False, True]
     assert receipts_root(made.receipts) == block.header.receipts_root
     assert [balance_of(made.state, account(n)) for n in (1, 2, 3)] == [70, 0, 80]
-    assert balance_of(made.state, PRODUCER) == NETWORK.genesis.pow.block_reward
-    assert supply(made.state) == 150 + NETWORK.genesis.pow.block_reward
+    assert balance_of(made.state, PRODUCER) == NETWORK.genesis.ledger.block_reward
+    assert supply(made.state) == 150 + NETWORK.genesis.ledger.block_reward
 
 
 def test_memory_changes_nothing():

@@ -36,7 +36,7 @@ class Town:
 
     def final_id(self, executing: int, height: int) -> BlockId | None:
         """Block id at `height`, when final for the block being executed."""
-        if not 0 <= height <= executing - self.network.genesis.pow.finality_depth:
+        if not 0 <= height <= executing - self.network.genesis.ledger.finality_depth:
             return None
         return block_id(self.blocks[height].header)
 
@@ -115,7 +115,7 @@ class Town:
         return self.call(who, "submit", type_, *place, self.time_ms).transaction
 
     def until_final(self, height: int) -> None:
-        while self.height + 1 - self.network.genesis.pow.finality_depth < height:
+        while self.height + 1 - self.network.genesis.ledger.finality_depth < height:
             self.block()
 
     def seal(self, report: TxId, candidates: list[int]) -> tuple[list[int], SealedGroup]:

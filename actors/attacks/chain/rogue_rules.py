@@ -44,8 +44,8 @@ class TrustingLedger(PowLedger):
 
 def generous(network: Network) -> Network:
     """The same network, as somebody sees it who pays miners tenfold."""
-    rules = replace(network.genesis.pow, block_reward=GENEROSITY * network.genesis.pow.block_reward)
-    return with_changes(network, genesis=replace(network.genesis, pow=rules))
+    rules = replace(network.pow, block_reward=GENEROSITY * network.pow.block_reward)
+    return with_changes(network, genesis=replace(network.genesis, ledger=rules))
 
 
 def _overpay(defended: bool, seed: int, size: Size) -> Measured:
@@ -73,7 +73,7 @@ def _measure(defended: bool, seed: int, blocks: int) -> Measured:
     field.run(blocks * INTERVAL_MS)
     ledger = honest[0].ledger
     mined = sum(producer == rogue.account for producer in honest[0].producers())
-    won = balance_of(ledger.state, rogue.account) > mined * network.genesis.pow.block_reward
+    won = balance_of(ledger.state, rogue.account) > mined * network.genesis.ledger.block_reward
     return Measured(int(won), 1, {"rogue's share of blocks": mined / max(1, ledger.head.height)})
 
 

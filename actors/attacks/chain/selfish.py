@@ -18,9 +18,8 @@ from actors.attacks.case import Case, Measured, Size
 from actors.chain_trial import HASHES_PER_STEP, INTERVAL_MS, Field, Peer, found, key_of
 from chain.codec import decode_block
 from chain.keys import account_of
-from chain.ledger import Broadcast
+from chain.ledger import Broadcast, HeaderStatus
 from chain.ledgers.pow.ledger import PowLedger
-from chain.ledgers.pow.rules import HeaderStatus
 from chain.values import Account, Block
 
 DEPTH = 12

@@ -31,7 +31,7 @@ class Ahead(Peer):
 
     def work(self, attempts: int) -> None:
         """Mine as if it were later."""
-        bound_ms = self.field.network.genesis.pow.max_future_ms
+        bound_ms = self.field.network.genesis.ledger.max_future_ms
         ahead_ms = min(bound_ms, FAR_AHEAD_MS)
         self.carry(self.ledger.mine(attempts, self.field.now_ms + ahead_ms))
 
@@ -44,7 +44,7 @@ class Behind(Peer):
     def work(self, attempts: int) -> None:
         """Mine as if it were the time of the median, which the block then has to exceed by a millisecond."""
         head = self.ledger.head.height
-        window = self.field.network.genesis.pow.median_window
+        window = self.field.network.pow.median_window
         headers = [self.ledger.header(height) for height in range(max(0, head - window + 1), head + 1)]
         times = sorted(header.time_ms for header in headers if header is not None)
         self.carry(self.ledger.mine(attempts, times[len(times) // 2]))

@@ -22,7 +22,7 @@ from chain.codec import block_id
 from chain.errors import InvalidBlockError, MalformedError
 from chain.ledger import Ask, Penalise
 from chain.ledgers.pow.replica import Replica
-from chain.ledgers.pow.rules import check_alone, check_child
+from chain.ledgers.pow.rules import check_alone, check_bare, check_child
 from chain.ledgers.pow.tree import Node
 from chain.merkle import transactions_root
 from chain.snapshot import state_of
@@ -349,6 +349,7 @@ class CatchUp:
         if len(answer.blocks) > len(asked.ids):
             raise MalformedError("bad_blocks: more than was asked for")
         for wanted, block in zip(asked.ids, answer.blocks, strict=False):
+            check_bare(block)
             fits = transactions_root(block.transactions) == block.header.transactions_root
             if block_id(block.header) != wanted or not fits:
                 raise MalformedError("bad_blocks: not what was asked for")

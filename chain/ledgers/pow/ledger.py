@@ -15,14 +15,24 @@ from chain.contracts.accounts import nonce_of
 from chain.errors import InvalidBlockError, Refused, StoreError
 from chain.genesis import Network
 from chain.keys import check_transaction
-from chain.ledger import Broadcast, Committed, Dropped, Finalised, Jumped, LedgerEffect, Penalise, Reorged, Save
+from chain.ledger import (
+    Broadcast,
+    Committed,
+    Dropped,
+    Finalised,
+    HeaderStatus,
+    Jumped,
+    LedgerEffect,
+    Penalise,
+    Reorged,
+    Save,
+)
 from chain.ledgers.pow.catchup import CatchUp, Jump
 from chain.ledgers.pow.config import PowConfig, Statistics
 from chain.ledgers.pow.history import History
 from chain.ledgers.pow.mempool import Left, Mempool
 from chain.ledgers.pow.miner import Miner
 from chain.ledgers.pow.replica import Imported, Replica
-from chain.ledgers.pow.rules import HeaderStatus
 from chain.ledgers.pow.serving import Server
 from chain.ledgers.pow.tree import Change, Node
 from chain.light import InclusionProof
@@ -238,8 +248,11 @@ class PowLedger:
     # --- blocks ---------------------------------------------------------------------------------------------------
 
     def check_header(self, header: Header, now_ms: int) -> HeaderStatus:
-        """Judge a header for gossip without changing anything. Raises InvalidBlockError naming the broken rule."""
+        """Judge a header without changing anything. Raises InvalidBlockError naming the broken rule."""
         return self._replica.check_header(header, now_ms)
+
+    def check_block(self, block: Block, now_ms: int) -> HeaderStatus:
+        return self._replica.check_block(block, now_ms)
 
     def receive_block(self, peer: bytes, block: Block, now_ms: int) -> Sequence[LedgerEffect]:
         imported = Imported()

@@ -70,7 +70,7 @@ class Miner:
             return tried, None
         self.mined += 1
         header = msgspec.structs.replace(template.block.header, nonce=nonce)
-        return tried, Found(Block(header, template.block.transactions), template.applied)
+        return tried, Found(Block(header, template.block.transactions, (), b""), template.applied)
 
     def _current(self, now_ms: int) -> _Template | None:
         head = self._replica.tree.head
@@ -97,7 +97,7 @@ class Miner:
         if not offered and last is not None and last.parent is head and not last.block.transactions:
             # What an empty block does depends on its parent alone: only its time is new.
             header = msgspec.structs.replace(last.block.header, time_ms=time_ms)
-            return _Template(Block(header, ()), last.applied, header_prefix(header), head, as_of_ms)
+            return _Template(Block(header, (), (), b""), last.applied, header_prefix(header), head, as_of_ms)
         block, applied = assemble(
             self._replica.network,
             head.header,

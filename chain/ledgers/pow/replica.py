@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from chain.codec import block_id
 from chain.errors import InvalidBlockError
 from chain.genesis import Network
+from chain.ledger import HeaderStatus
 from chain.ledgers.pow.orphans import MAX_ORPHANS, Orphans
-from chain.ledgers.pow.rules import HeaderStatus, check_alone, check_child
+from chain.ledgers.pow.rules import check_alone, check_bare, check_child
 from chain.ledgers.pow.tree import Change, Node, Tree
 from chain.merkle import transactions_root
 from chain.state import WorldState
@@ -41,7 +42,7 @@ class Replica:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.rules = network.genesis.pow
+        self.rules = network.pow
         root = Node(network.block.header, network.id, None)
         root.block, root.receipts, root.state = network.block, (), network.state
         self.tree = Tree(root, self.rules.finality_depth)
@@ -68,12 +69,17 @@ class Replica:
             return HeaderStatus.TOO_EARLY
         return HeaderStatus.NEW
 
+    def check_block(self, block: Block, now_ms: int) -> HeaderStatus:
+        """Judge a block as far as can be without executing it. Raises InvalidBlockError naming the broken rule."""
+        check_bare(block)
+        return self.check_header(block.header, now_ms)
+
     def take(self, peer: bytes, block: Block, now_ms: int, imported: Imported) -> HeaderStatus:
         """Take a block in, and those that waited for it. One that came too soon is kept for a while.
 
         Raises InvalidBlockError when the block itself breaks a rule; nothing has changed then.
         """
-        status = self.check_header(block.header, now_ms)
+        status = self.check_block(block, now_ms)
         if status is HeaderStatus.NEW:
             self._connect(block, imported)
             self._connect_children(block_id(block.header), now_ms, imported)
@@ -135,7 +141,8 @@ class Replica:
         try:
             applied = self._execute(parent, parent.state, block)
         except InvalidBlockError as error:
-            # Only when the body is the one the miner made: anybody can put another one under a good header.
+            # Only when the body is the one the miner made: anybody can put another one under a good header. And nobody's
+            # additions are here: `check_block` refused those, and a store has what passed it.
             if transactions_root(block.transactions) == block.header.transactions_root:
                 self._bad[block_id(block.header)] = str(error)
                 if len(self._bad) > _MAX_BAD:

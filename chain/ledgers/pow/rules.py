@@ -1,32 +1,27 @@
 """What a header must obey, one rule after another, cheap ones first.
 
-A broken rule is `InvalidBlockError`, whose message begins with the rule's name: bad_version, bad_work,
+A broken rule is `InvalidBlockError`, whose message begins with the rule's name: bad_block, bad_version, bad_work,
 bad_height, bad_difficulty, bad_time, bad_quota. What may become right later, or is no longer wanted, is a status.
 """
 
-from enum import Enum, auto
-
 from chain.codec import block_id
 from chain.errors import InvalidBlockError
-from chain.genesis import PowRules
 from chain.ledgers.pow.difficulty import MAX_DIFFICULTY
 from chain.ledgers.pow.mining import has_work
+from chain.ledgers.pow.parameters import PowRules
 from chain.ledgers.pow.tree import Node
-from chain.values import Header
+from chain.values import Block, Header
 
 HEADER_VERSION = 1
 
 
-class HeaderStatus(Enum):
-    """What a header that breaks no rule is to this replica."""
+def check_bare(block: Block) -> None:
+    """Check that nobody added to a block what its id does not commit to. Raises InvalidBlockError.
 
-    NEW = auto()
-    KNOWN = auto()
-    UNKNOWN_PARENT = auto()
-    TOO_EARLY = auto()
-    """Its time is more than `max_future_ms` after now. It may be taken later."""
-    STALE = auto()
-    """It forks below the final block, and came too late."""
+    This says nothing about the header: it must not be remembered as bad, for the block as it was made may come yet.
+    """
+    if block.evidence or block.seal:
+        raise InvalidBlockError("bad_block: evidence or a seal, which proof of work has none of")
 
 
 def check_alone(header: Header) -> None:

@@ -9,8 +9,8 @@ not reunite by themselves: this is the price of finality on proof of work, and w
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chain.genesis import PowRules
 from chain.ledgers.pow.difficulty import next_difficulty
+from chain.ledgers.pow.parameters import PowRules
 from chain.state import WorldState
 from chain.values import Block, BlockId, Header, Receipt
 

@@ -325,7 +325,7 @@ class SpatialMachine(RuleBasedStateMachine):
         if not hasattr(self, "town"):
             return
         state = self.town.state
-        self.balances[PRODUCER] = self.town.height * self.town.network.genesis.pow.block_reward
+        self.balances[PRODUCER] = self.town.height * self.town.network.genesis.ledger.block_reward
         assert {who: balance_of(state, account(who)) for who in self.balances} == self.balances
         minted = sum(each["amount"] for each in self.town.said("minted"))
         assert supply(state) == FOUNDED + minted + self.balances[PRODUCER] == sum(self.balances.values())

@@ -7,7 +7,6 @@ from chain.contracts.accounts import nonce_of
 from chain.ledgers.pow.mining import grind
 from chain.ledgers.pow.replica import Imported, Replica
 from chain.transition import assemble
-from chain.values import Block
 from tests.chain.pow.founding import GENESIS_MS, account, transfer
 
 LATER = GENESIS_MS + 10**12
@@ -55,7 +54,7 @@ class Forge:
         assert block.transactions == transactions
         header = replace(block.header, **changes)
         header = replace(header, nonce=grind(header_prefix(header), header.difficulty, 0, 2**32))
-        made = Block(header, block.transactions)
+        made = replace(block, header=header)
         found = block_id(header)
         self.blocks[found] = made
         if not changes:

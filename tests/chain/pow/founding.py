@@ -7,8 +7,9 @@ from nacl.signing import SigningKey
 
 from chain.contract import encode_args
 from chain.contracts.spatial_rules import Box, SpatialRules
-from chain.genesis import Balance, Genesis, Network, PowRules
+from chain.genesis import Balance, Genesis, Network
 from chain.keys import account_of, sign_transaction
+from chain.ledgers.pow.parameters import PowRules
 from chain.values import Account, Transaction
 
 GENESIS_MS = 1_700_000_000_000
@@ -70,7 +71,7 @@ def found(people: int = 10, name: str = "test", **pow_rules: int) -> Network:
     balances = sorted((Balance(account(n), 1_000_000_000) for n in range(1, people + 1)), key=lambda b: b.account)
     rules = msgspec.structs.replace(POW, **pow_rules)
     return Network.found(
-        Genesis(network=name, time_ms=GENESIS_MS, pow=rules, spatial=SPATIAL, balances=tuple(balances))
+        Genesis(network=name, time_ms=GENESIS_MS, ledger=rules, spatial=SPATIAL, balances=tuple(balances))
     )
 
 

@@ -5,9 +5,8 @@ from random import Random
 
 from chain.codec import block_id, decode_block, decode_transaction
 from chain.errors import InvalidBlockError, Refused
-from chain.ledger import Ask, Broadcast, Committed, Dropped, Finalised, Jumped, Penalise, Reorged, Save
+from chain.ledger import Ask, Broadcast, Committed, Dropped, Finalised, HeaderStatus, Jumped, Penalise, Reorged, Save
 from chain.ledgers.pow.ledger import PowLedger
-from chain.ledgers.pow.rules import HeaderStatus
 from chain.store import MemoryStore
 from tests.chain.pow.founding import GENESIS_MS, account
 
@@ -188,7 +187,7 @@ class World:
     def settle(self, blocks=30):
         """Let everything run until every replica has the same final chain `blocks` further on; fail if it does not."""
         goal = max(node.ledger.final.height for node in self.nodes.values()) + blocks
-        interval = self.network.genesis.pow.block_interval_ms
+        interval = self.network.genesis.ledger.block_interval_ms
 
         def settled():
             return all(node.ledger.final.height >= goal for node in self.nodes.values())

@@ -13,10 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from chain.codec import transaction_id
 from chain.contracts.accounts import supply
 from chain.errors import Refused
-from chain.ledger import Save
+from chain.ledger import HeaderStatus, Save
 from chain.ledgers.pow.config import PowConfig
 from chain.ledgers.pow.ledger import PowLedger
-from chain.ledgers.pow.rules import HeaderStatus
 from chain.store import MemoryStore
 from chain.transition import APPLIED, BEGINNINGS
 from tests.chain.pow.forge import Forge
@@ -164,7 +163,7 @@ class AnyOrder(RuleBasedStateMachine):
         for height in range(ledgers[0].head.height + 1):
             assert len({(ledger.header(height), ledger.receipts(height)) for ledger in ledgers}) == 1
         self.nothing_waits_that_is_in_the_chain()
-        minted = ledgers[0].head.height * self.network.genesis.pow.block_reward
+        minted = ledgers[0].head.height * self.network.genesis.ledger.block_reward
         assert supply(ledgers[0].state) == supply(self.network.state) + minted
 
     def teardown(self):
@@ -174,7 +173,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def each_is_on_the_heaviest_of_what_it_can_judge(self):
-        limit = self.network.genesis.pow.max_future_ms
+        limit = self.network.genesis.ledger.max_future_ms
         for number in REPLICAS:
             judged = {self.base}
             for block_id in self.made:  # parents first

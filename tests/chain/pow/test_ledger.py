@@ -7,11 +7,10 @@ from chain.codec import decode_own, header_prefix, transaction_id
 from chain.contract import encode_args
 from chain.contracts.accounts import balance_of, supply
 from chain.errors import Refused
-from chain.ledger import Broadcast, Committed, Dropped, Finalised, Reorged, Save
+from chain.ledger import Broadcast, Committed, Dropped, Finalised, HeaderStatus, Reorged, Save
 from chain.ledgers.pow.config import PowConfig
 from chain.ledgers.pow.ledger import PowLedger
 from chain.ledgers.pow.mempool import MempoolLimits
-from chain.ledgers.pow.rules import HeaderStatus
 from chain.store import MemoryStore
 from chain.transition import APPLIED, apply_block
 from tests.chain.pow.founding import GENESIS_MS, account, found, transfer
@@ -47,7 +46,7 @@ def test_one_node_mines_transactions_until_they_are_final():
     assert committed[0].block.transactions == (payment,)
     assert committed[0].receipts[0].ok
     assert balance_of(ledger.state, account(3)) == 1_000_000_005
-    assert supply(ledger.state) == 10 * 1_000_000_000 + 10 * network.genesis.pow.block_reward
+    assert supply(ledger.state) == 10 * 1_000_000_000 + 10 * network.genesis.ledger.block_reward
     assert ledger.statistics().pending == 0
 
 

@@ -22,7 +22,7 @@ def test_miners_converge(seed):
     assert balances == {60}
     for node in world.nodes.values():
         state = node.ledger.state
-        assert supply(state) == 10 * 10**9 + node.ledger.head.height * network.genesis.pow.block_reward
+        assert supply(state) == 10 * 10**9 + node.ledger.head.height * network.genesis.ledger.block_reward
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -29,7 +29,7 @@ def orphan(number, height=9, parent=None, size=0):
     zero = bytes(32)
     header = Header(1, height, parent or number.to_bytes(32, "big"), 0, zero, zero, zero, zero, 1, number)
     filler = Transaction(zero, zero, 0, "a", "b", bytes(size), bytes(64))
-    return Block(header, (filler,) if size else ())
+    return Block(header, (filler,) if size else (), (), b"")
 
 
 def kept(pool):
@@ -112,7 +112,7 @@ def test_what_cannot_be_of_use_is_not_kept(forge, line):
     ledger = PowLedger(forge.network)
     pool = ledger._replica._orphans
     far = forge.blocks[forge.mine(block_id(line[-1].header))]
-    future = GENESIS_MS + 2 * ledger.network.genesis.pow.max_future_ms
+    future = GENESIS_MS + 2 * ledger.network.genesis.ledger.max_future_ms
     near = forge.blocks[forge.mine(forge.network.id, time_ms=future)]
     beyond = forge.blocks[forge.mine(forge.network.id, time_ms=future + 1)]
     ledger.receive_block(b"x", far, LATER)

@@ -5,10 +5,9 @@ import pytest
 
 from chain.codec import block_id
 from chain.errors import InvalidBlockError
-from chain.ledger import Committed
+from chain.ledger import Committed, HeaderStatus
 from chain.ledgers.pow.ledger import PowLedger
 from chain.ledgers.pow.mining import has_work
-from chain.ledgers.pow.rules import HeaderStatus
 from chain.transition import APPLIED
 from tests.chain.pow.founding import GENESIS_MS, account, found, transfer
 
@@ -109,7 +108,7 @@ def test_statuses(chain):
     assert check(chain.ledger.head, chain.now) is HeaderStatus.KNOWN
     assert check(chain.network.block.header, chain.now) is HeaderStatus.KNOWN
     assert check(worked(block, parent=bytes(32)).header, chain.now) is HeaderStatus.UNKNOWN_PARENT
-    future = chain.now + chain.network.genesis.pow.max_future_ms
+    future = chain.now + chain.network.genesis.ledger.max_future_ms
     assert check(worked(block, time_ms=future).header, chain.now) is HeaderStatus.NEW
     assert check(worked(block, time_ms=future + 1).header, chain.now) is HeaderStatus.TOO_EARLY
     assert check(worked(chain.blocks[3], producer=account(60)).header, chain.now) is HeaderStatus.STALE
@@ -148,7 +147,7 @@ def test_too_early_is_taken_when_its_time_comes():
     chain = Chain()
     chain.now += 10_000
     block = chain.next_block(12)
-    early = block.header.time_ms - chain.network.genesis.pow.max_future_ms - 5
+    early = block.header.time_ms - chain.network.genesis.ledger.max_future_ms - 5
     assert chain.ledger.receive_block(b"x", block, early) == []
     assert chain.ledger.next_deadline_ms() == early + 5
     assert not any(isinstance(effect, Committed) for effect in chain.ledger.tick(early + 4))
