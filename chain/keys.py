@@ -8,7 +8,7 @@ from nacl.signing import SigningKey, VerifyKey
 
 from chain.codec import transaction_id
 from chain.errors import Refused
-from chain.values import SIGNATURE_BYTES, Account, BlockId, Transaction, TxId
+from chain.values import SIGNATURE_BYTES, Account, BlockId, Transaction
 
 DOMAIN = b"crowdmesh:tx:1:"
 """Stands before the id under a signature, so that it can never be taken for a signature of something else."""
@@ -39,11 +39,16 @@ def remember_signatures(on: bool) -> None:
     _verified.cache_clear()
 
 
-def _verify(account: Account, tx: TxId, signature: bytes) -> bool:
+def remembers_signatures() -> bool:
+    """Whether `remember_signatures` is on, for whoever remembers what follows from one."""
+    return _remembering
+
+
+def _verify(account: Account, message: bytes, signature: bytes) -> bool:
     if len(signature) != SIGNATURE_BYTES:
         return False
     try:
-        VerifyKey(account).verify(DOMAIN + tx, signature)
+        VerifyKey(account).verify(message, signature)
     except (BadSignatureError, ValueError):
         return False
     return True
@@ -52,10 +57,15 @@ def _verify(account: Account, tx: TxId, signature: bytes) -> bool:
 _verified = lru_cache(maxsize=65_536)(_verify)
 
 
+def is_signature(account: Account, message: bytes, signature: bytes) -> bool:
+    """Whether `account` signed `message`, which begins with a domain of its own and is short, for it is remembered."""
+    check = _verified if _remembering else _verify
+    return check(account, message, signature)
+
+
 def has_valid_signature(transaction: Transaction) -> bool:
     """Whether its sender signed it."""
-    check = _verified if _remembering else _verify
-    return check(transaction.sender, transaction_id(transaction), transaction.signature)
+    return is_signature(transaction.sender, DOMAIN + transaction_id(transaction), transaction.signature)
 
 
 def check_transaction(transaction: Transaction, chain: BlockId) -> None:
