@@ -11,9 +11,10 @@ from typing import Literal
 
 from chain.codec import block_id, encode
 from chain.contract import Registry, state_key
-from chain.contracts import accounts, spatial
+from chain.contracts import accounts, channel, spatial
 from chain.contracts.spatial_rules import SpatialRules, check_spatial_rules
 from chain.errors import GenesisError
+from chain.ledgers.ordered.channel import OrderedRules, channel_entries, check_ordered_rules
 from chain.ledgers.pow.parameters import PowRules, check_pow_rules
 from chain.merkle import EMPTY_ROOT
 from chain.state import Version, WorldState
@@ -21,8 +22,8 @@ from chain.values import MAX_INT, Account, AccountField, Block, BlockId, Header,
 
 NO_BLOCK = BlockId(bytes(32))
 NOBODY = Account(bytes(32))
-LedgerKind = Literal["pow"]
-LedgerRules = PowRules
+LedgerKind = Literal["pow", "ordered"]
+LedgerRules = PowRules | OrderedRules
 
 
 class Balance(Value, frozen=True):
@@ -49,6 +50,8 @@ def kind_of(genesis: Genesis) -> LedgerKind:
     match genesis.ledger:
         case PowRules():
             return "pow"
+        case OrderedRules():
+            return "ordered"
 
 
 def check_genesis(genesis: Genesis) -> None:
@@ -62,7 +65,11 @@ def check_genesis(genesis: Genesis) -> None:
     for name, good, value in checks:
         if not good:
             raise GenesisError(f"{name} is {value!r}")
-    check_pow_rules(genesis.ledger)
+    match genesis.ledger:
+        case PowRules() as rules:
+            check_pow_rules(rules)
+        case OrderedRules() as rules:
+            check_ordered_rules(rules)
     check_spatial_rules(genesis.spatial)
 
 
@@ -70,7 +77,8 @@ def genesis_state(genesis: Genesis) -> WorldState:
     """The world before the first block; every entry has version (0, 0)."""
     balances = accounts.initial_balances((balance.account, balance.amount) for balance in genesis.balances)
     own = {state_key("spatial", key): value for key, value in spatial.initial_entries(genesis.spatial, genesis.time_ms)}
-    return WorldState.empty().apply(balances | own, Version(0, 0))
+    config = channel_entries(genesis.ledger.channel) if isinstance(genesis.ledger, OrderedRules) else {}
+    return WorldState.empty().apply(balances | own | config, Version(0, 0))
 
 
 def genesis_block(genesis: Genesis, state: WorldState) -> Block:
@@ -91,12 +99,13 @@ def genesis_block(genesis: Genesis, state: WorldState) -> Block:
 
 
 @cache
-def standard_registry(kind: LedgerKind) -> Registry:  # noqa: ARG001
+def standard_registry(kind: LedgerKind) -> Registry:
     """The contracts that come with crowdmesh, on a ledger of that kind.
 
     One object, for replicas share what they execute under the same contracts.
     """
-    return Registry({"accounts": accounts, "spatial": spatial})
+    own = {"channel": channel} if kind == "ordered" else {}
+    return Registry({"accounts": accounts, "spatial": spatial} | own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +124,14 @@ class Network:
         rules = self.genesis.ledger
         if not isinstance(rules, PowRules):
             raise TypeError(f"{self.genesis.network} is no network of proof of work")
+        return rules
+
+    @property
+    def ordered(self) -> OrderedRules:
+        """An ordered ledger's rules. Raises TypeError on another kind of network."""
+        rules = self.genesis.ledger
+        if not isinstance(rules, OrderedRules):
+            raise TypeError(f"{self.genesis.network} is no network with an ordered ledger")
         return rules
 
     @classmethod

@@ -7,10 +7,14 @@ import msgspec
 import pytest
 from msgspec.structs import fields, replace
 
+from chain.codec import decode, encode
+from chain.contract import encode_args
 from chain.contracts.accounts import balance_of, supply
 from chain.contracts.spatial_rules import Box, Founder, SpatialRules
 from chain.errors import GenesisError
-from chain.genesis import Balance, Network, standard_registry
+from chain.genesis import Balance, Genesis, Network, kind_of, standard_registry
+from chain.ledgers.ordered.channel import CHANNEL_KEY, OrderedRules, config_of, found_channel
+from chain.ledgers.pow.ledger import PowLedger
 from chain.ledgers.pow.parameters import PowRules
 from chain.values import MAX_BLOCK_BYTES, MAX_BLOCK_TRANSACTIONS, MAX_INT
 from tests.strategies import EPOCH_MS, account, genesis, pow_rules, spatial_rules
@@ -23,6 +27,22 @@ OTHERS = {
     "operators": (),
     "gamma_r_ppm": 200_001,
 }
+
+
+ORDERED = OrderedRules(
+    consensus="solo",
+    channel=found_channel({"city": account(70), "police": account(71)}, (account(72),)),
+    max_skew_ms=2_000,
+    proposal_ttl_ms=60_000,
+    max_transaction_gas=2_000_000,
+    tick_ms=100,
+    election_ticks=10,
+    heartbeat_ticks=1,
+)
+
+
+def ordered_genesis(rules=ORDERED):
+    return replace(genesis(), ledger=rules)
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(SpatialRules)])
@@ -120,6 +140,53 @@ def test_spatial_rules__reject(changes):
 def test_rules_of_proof_of_work__reject(changes):
     with pytest.raises(GenesisError, match=f"pow.{next(iter(changes))} "):
         Network.found(genesis(work=pow_rules(**changes)))
+
+
+def test_a_network_has_one_kind_of_ledger():
+    proof_of_work, ordered = Network.found(genesis()), Network.found(ordered_genesis())
+    assert (kind_of(proof_of_work.genesis), kind_of(ordered.genesis)) == ("pow", "ordered")
+    assert proof_of_work.pow == pow_rules() and ordered.ordered == ORDERED
+    with pytest.raises(TypeError):
+        _ = proof_of_work.ordered
+    with pytest.raises(TypeError):
+        PowLedger(ordered)
+    assert proof_of_work.registry.contracts == ("accounts", "spatial")
+    assert ordered.registry.contracts == ("accounts", "channel", "spatial")
+    assert CHANNEL_KEY not in proof_of_work.state
+
+
+def test_an_ordered_network_begins_with_its_channel():
+    network = Network.found(ordered_genesis())
+    assert config_of(network.state) == ORDERED.channel
+    data = network.registry.query(network.state, "channel", "config", encode_args(), time_ms=EPOCH_MS)
+    assert network.registry.result("channel", "config", data) == ORDERED.channel
+    assert (network.block.header.difficulty, network.block.transactions) == (1, ())
+    data = encode(network.genesis)
+    assert decode(Genesis, data, limit=len(data)) == network.genesis
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(OrderedRules)])
+def test_the_id_commits_to_every_rule_of_an_ordered_ledger(name):
+    value = getattr(ORDERED, name)
+    others = {
+        "consensus": "raft",
+        "channel": replace(ORDERED.channel, batch=replace(ORDERED.channel.batch, max_count=3)),
+    }
+    other = replace(ORDERED, **{name: others[name] if name in others else value + 1})
+    assert Network.found(ordered_genesis(other)).id != Network.found(ordered_genesis()).id
+
+
+@pytest.mark.parametrize(
+    "changes, field",
+    [
+        ({"consensus": "pbft"}, "ordered.consensus"),
+        ({"channel": replace(ORDERED.channel, sequence=1)}, "ordered.channel.sequence"),
+        ({"channel": replace(ORDERED.channel, orderers=())}, "channel.orderers"),
+    ],
+)
+def test_rules_of_an_ordered_ledger__reject(changes, field):
+    with pytest.raises(GenesisError, match=f"{field} "):
+        Network.found(ordered_genesis(replace(ORDERED, **changes)))
 
 
 @pytest.mark.parametrize(

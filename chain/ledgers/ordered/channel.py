@@ -9,9 +9,9 @@ from typing import Annotated, Final
 
 import msgspec
 
-from chain import gas
 from chain.codec import decode, decode_own, encode
 from chain.errors import GenesisError, MalformedError
+from chain.gas import MIN_TRANSACTION_GAS
 from chain.ledgers.ordered.policy import (
     MAX_ORGANISATION_CHARACTERS,
     MAX_POLICY_CHARACTERS,
@@ -23,7 +23,6 @@ from chain.ledgers.ordered.policy import (
 )
 from chain.state import WorldState
 from chain.values import (
-    MAX_ARGS_BYTES,
     MAX_BLOCK_BYTES,
     MAX_BLOCK_TRANSACTIONS,
     Account,
@@ -258,7 +257,7 @@ def check_ordered_rules(rules: OrderedRules) -> None:
         ("consensus", rules.consensus in {"solo", "raft"}),
         ("max_skew_ms", rules.max_skew_ms <= MAX_SKEW_MS),
         ("proposal_ttl_ms", 1 <= rules.proposal_ttl_ms <= MAX_PROPOSAL_TTL_MS),
-        ("max_transaction_gas", rules.max_transaction_gas >= 2 * (gas.TRANSACTION + MAX_ARGS_BYTES * gas.BYTE)),
+        ("max_transaction_gas", rules.max_transaction_gas >= MIN_TRANSACTION_GAS),
         ("tick_ms", 1 <= rules.tick_ms <= 60_000),
         ("heartbeat_ticks", 1 <= rules.heartbeat_ticks < rules.election_ticks),
         ("election_ticks", rules.election_ticks <= MAX_TICKS),
