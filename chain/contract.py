@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn, TypeVar, get_type_hints
 from chain.codec import decode, decode_own, encode
 from chain.errors import MalformedError, Refused
 from chain.gas import BYTE, EVENT, READ, SCAN_STEP, WRITE, Meter
+from chain.ledgers.ordered.policy import Policy, PolicyError
 from chain.state import Version, WorldState
 from chain.values import MAX_ARGS_BYTES, MAX_DETAIL, MAX_INT, Account, BlockId, Event, TxId
 
@@ -59,6 +60,11 @@ def balance_key(account: Account) -> bytes:
 def nonce_key(account: Account) -> bytes:
     """Whole key of an account's next nonce, an int; absent means 0."""
     return b"accounts/nonce/" + account
+
+
+def key_policy_key(key: bytes) -> bytes:
+    """Where the endorsement policy of one whole key is, a text; absent means its contract's. Ordered ledgers obey it."""
+    return b"policy/" + key
 
 
 @dataclass(slots=True)
@@ -142,6 +148,19 @@ class Context:
         for key, value in own[at:]:
             if value is not None:
                 yield key[cut:], decode_own(type_, value)
+
+    def set_policy(self, key: Key, policy: str | None) -> None:
+        """Say whose endorsements writing `key` needs from the next transaction on; None: the contract's own again.
+
+        On an ordered ledger (`chain.ledgers.ordered.policy` has the syntax); proof of work keeps it and has no use for it.
+        Raises Refused (``bad_policy``).
+        """
+        if policy is not None:
+            try:
+                Policy.parse(policy)
+            except PolicyError as error:
+                raise Refused("bad_policy", str(error)) from None
+        self._write(key_policy_key(self._prefix + key), None if policy is None else policy.encode())
 
     def version(self, key: Key) -> Version | None:
         """Which transaction last wrote `key` before this one; None when it is not there. Counts as a read."""

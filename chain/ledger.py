@@ -107,9 +107,51 @@ class HeaderStatus(Enum):
     """Its time is more than `max_future_ms` after now. It may be taken later."""
     STALE = auto()
     """It forks below the final block, and came too late."""
+    FORKED = auto()
+    """Ordered: another block than ours, signed by an orderer all the same: worth telling, for it proves a lie."""
 
 
-LedgerEffect = Broadcast | Ask | Save | Committed | Reorged | Finalised | Jumped | Dropped | Penalise
+@dataclass(frozen=True, slots=True)
+class Equivocated:
+    """Ordered: there is a second block of that height with a good seal, so one of these orderers signed two."""
+
+    height: int
+    ours: BlockId
+    other: BlockId
+    signers: tuple[Account, ...]
+    """Of the other one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreed:
+    """Ordered: a member attests another state than ours after the same block."""
+
+    height: int
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class Diverged:
+    """Ordered: so many members attest another state that this replica is the one that is wrong. It endorses no more."""
+
+    height: int
+    reason: str
+
+
+LedgerEffect = (
+    Broadcast
+    | Ask
+    | Save
+    | Committed
+    | Reorged
+    | Finalised
+    | Jumped
+    | Dropped
+    | Penalise
+    | Equivocated
+    | Disagreed
+    | Diverged
+)
 
 
 class LedgerStatistics(Protocol):

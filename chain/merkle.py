@@ -91,10 +91,15 @@ def transactions_root(transactions: Sequence[Transaction], evidence: Sequence[by
     `evidence`, when there is any, is one item for each transaction and follows its encoding, which says where it ends.
     Raises ValueError when there are more or fewer.
     """
+    return merkle_root(transaction_leaves(transactions, evidence))
+
+
+def transaction_leaves(transactions: Sequence[Transaction], evidence: Sequence[bytes] = ()) -> list[bytes]:
+    """The leaves of that tree, in block order."""
     leaves = [msgspec.msgpack.encode(transaction) for transaction in transactions]
     if evidence:
         leaves = [leaf + item for leaf, item in zip(leaves, evidence, strict=True)]
-    return merkle_root(leaves)
+    return leaves
 
 
 def receipts_root(receipts: Sequence[Receipt]) -> bytes:

@@ -1,0 +1,72 @@
+"""Who may do what on a channel: who may write, and whose endorsements a transaction needs."""
+
+from collections.abc import Iterable, Sequence
+
+from chain.contract import key_policy_key
+from chain.errors import Refused
+from chain.keys import is_signature
+from chain.ledgers.ordered.channel import ANYONE, ChannelConfig, contract_policy
+from chain.ledgers.ordered.msp import Certificate, Signed, identities
+from chain.ledgers.ordered.policy import Policy, Principal
+from chain.state import WorldState
+from chain.values import Account
+
+_KEY_POLICY = key_policy_key(b"")
+
+
+def check_writer(config: ChannelConfig, creator: Certificate | None, account: Account, at_ms: int) -> None:
+    """Whether `account` may propose transactions at that time.
+
+    Raises Refused: ``certificate_required``, ``not_a_writer``, or what is wrong with the certificate.
+    """
+    anyone = config.policies.writers == ANYONE
+    if creator is None:
+        if not anyone:
+            raise Refused("certificate_required", f"writers must satisfy {config.policies.writers}")
+        return
+    principal = identities(config).principal(creator, account, at_ms)
+    if not anyone and not Policy.parse(config.policies.writers).satisfied((principal,)):
+        raise Refused(
+            "not_a_writer", f"{principal.organisation}.{principal.role} does not satisfy {config.policies.writers}"
+        )
+
+
+def signers(
+    config: ChannelConfig, signatures: Iterable[Signed], domain: bytes, digest: bytes, at_ms: int
+) -> Sequence[Principal]:
+    """Who signed `domain` + `digest`, one principal an account.
+
+    Raises Refused for a certificate that does not hold, a signature that is none (``bad_signature``), or an account that
+    signs twice (``signed_twice``).
+    """
+    known = identities(config)
+    found: dict[bytes, Principal] = {}
+    for signed in signatures:
+        account = signed.certificate.account
+        if account in found:
+            raise Refused("signed_twice", account.hex()[:16])
+        found[account] = known.principal(signed.certificate, Account(account), at_ms)
+        if not is_signature(Account(account), domain + digest, signed.signature):
+            raise Refused("bad_signature", f"not signed by {account.hex()[:16]}")
+    return tuple(found.values())
+
+
+def policies_for(
+    config: ChannelConfig, state: WorldState, contract: str, written: Iterable[bytes]
+) -> Sequence[Policy]:
+    """All policies that the endorsers of a call of `contract` must satisfy that writes these keys, each once.
+
+    A key's own policy stands in for its contract's; one that is set needs the key's old one (Fabric's key-level
+    endorsement). A call that writes nothing needs its own contract's.
+    """
+    needed: dict[Policy, None] = {}
+    for key in written:
+        subject = key[len(_KEY_POLICY) :] if key.startswith(_KEY_POLICY) else key
+        own = state.get(key_policy_key(subject))
+        policy = contract_policy(config, _contract_of(subject)) if own is None else Policy.parse(own.decode())
+        needed[policy] = None
+    return tuple(needed) or (contract_policy(config, contract),)
+
+
+def _contract_of(key: bytes) -> str:
+    return key.split(b"/", 1)[0].decode("utf-8", "replace")

@@ -1,0 +1,85 @@
+"""The chain of an ordered ledger, which never forks: headers in memory, late bodies too, older ones from the archive."""
+
+from chain.codec import block_id, transaction_id
+from chain.genesis import Network
+from chain.store import Archive
+from chain.values import Block, BlockId, Header, Receipt, TxId
+
+_Body = tuple[Block, tuple[Receipt, ...]]
+
+
+class History:
+    """Every committed block, by height, id and transaction."""
+
+    def __init__(self, network: Network, archive: Archive | None, kept: int) -> None:
+        self._archive = archive
+        self._kept = kept
+        self._headers = [network.block.header]
+        self._ids = [network.id]
+        self._heights = {network.id: 0}
+        self._bodies: dict[int, _Body] = {0: (network.block, ())}
+        self._places: dict[TxId, tuple[int, int]] = {}
+        """Of valid transactions, and of invalid ones when no valid one has the id."""
+
+    @property
+    def head(self) -> Header:
+        return self._headers[-1]
+
+    @property
+    def head_id(self) -> BlockId:
+        return self._ids[-1]
+
+    def append(self, block: Block, receipts: tuple[Receipt, ...]) -> None:
+        """Add the block after the head."""
+        self.append_header(block.header)
+        height = block.header.height
+        self._bodies[height] = (block, receipts)
+        for index, receipt in enumerate(receipts):
+            tx = receipt.transaction
+            if receipt.ok or tx not in self._places:
+                self._places[tx] = (height, index)
+        old = self._bodies.pop(height - self._kept, None) if height > self._kept else None
+        for transaction in old[0].transactions if old is not None else ():
+            tx = transaction_id(transaction)
+            if self._places.get(tx, (height, 0))[0] <= height - self._kept:
+                self._places.pop(tx, None)
+
+    def append_header(self, header: Header) -> None:
+        """Add a block whose body is not here."""
+        found = block_id(header)
+        self._headers.append(header)
+        self._ids.append(found)
+        self._heights[found] = header.height
+
+    def id_at(self, height: int) -> BlockId | None:
+        return self._ids[height] if 0 <= height < len(self._ids) else None
+
+    def header(self, ref: BlockId | int) -> Header | None:
+        height = self._height(ref)
+        return None if height is None else self._headers[height]
+
+    def body(self, ref: BlockId | int) -> _Body | None:
+        """Block and receipts; None when there is none or it is no longer kept."""
+        height = self._height(ref)
+        if height is None:
+            return None
+        body = self._bodies.get(height)
+        if body is None and self._archive is not None and (stored := self._archive.block_at(height)) is not None:
+            body = stored.block, stored.receipts
+        return body
+
+    def receipt(self, tx: TxId) -> tuple[Block, Receipt, int] | None:
+        """Block, receipt and index of a transaction."""
+        place = self._places.get(tx)
+        if place is None and self._archive is not None and (located := self._archive.locate(tx)) is not None:
+            height = self._heights.get(located[0])
+            place = None if height is None else (height, located[1])
+        body = self.body(place[0]) if place is not None else None
+        if place is None or body is None:
+            return None
+        return body[0], body[1][place[1]], place[1]
+
+    def _height(self, ref: BlockId | int) -> int | None:
+        if isinstance(ref, int):
+            return ref if 0 <= ref < len(self._headers) else None
+        return self._heights.get(ref)

@@ -1,0 +1,584 @@
+"""`OrderedLedger`: one peer of an ordered ledger: commits blocks, endorses proposals, answers look-ups.
+
+Fault model: clients and any minority of organisations may lie; what enough endorsers sign is believed. Orderers may
+crash; how many of them must sign a block is the channel's `blocks` policy: with one, as Fabric's Raft has it, an orderer
+that lies can fork the chain, which is detected and refused by whoever has another block of that height; with a
+majority, it cannot.
+
+Every block is final when it is committed. Cost: a block is validated once per replica, or once per process.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from chain.codec import block_id, encode, transaction_id
+from chain.errors import InvalidBlockError, MalformedError, Refused, StoreError
+from chain.genesis import Network
+from chain.keys import check_transaction
+from chain.ledger import (
+    Ask,
+    Broadcast,
+    Committed,
+    Disagreed,
+    Diverged,
+    Dropped,
+    Equivocated,
+    Finalised,
+    HeaderStatus,
+    LedgerEffect,
+    Penalise,
+    Save,
+)
+from chain.ledgers.ordered.access import check_writer, signers
+from chain.ledgers.ordered.assemble import is_signed
+from chain.ledgers.ordered.blocks import check_body, check_child, is_sealed, sealed, seals_of
+from chain.ledgers.ordered.channel import ChannelConfig, config_of, contract_policy
+from chain.ledgers.ordered.deliver import (
+    STATE,
+    Blocks,
+    CatchUp,
+    GetBlocks,
+    GetStatus,
+    Status,
+    decode_request,
+    decode_response,
+)
+from chain.ledgers.ordered.endorse import Signer, check_proposal, endorse, seen_key, simulate
+from chain.ledgers.ordered.history import History
+from chain.ledgers.ordered.msp import Signed
+from chain.ledgers.ordered.policy import Policy, Principal
+from chain.ledgers.ordered.pool import EnvelopePool, PoolLimits
+from chain.ledgers.ordered.proof import CommitProof, prove
+from chain.ledgers.ordered.values import (
+    ENDORSEMENT,
+    Endorsed,
+    Envelope,
+    Proposal,
+    Response,
+    made_ms,
+    proposal_digest,
+    proposal_of,
+    response_digest,
+)
+from chain.ledgers.ordered.validate import commit
+from chain.state import WorldState
+from chain.store import Archive, Loaded
+from chain.sync import MAX_BLOCKS, MAX_RESPONSE_BYTES
+from chain.values import MAX_INT, Account, Block, BlockId, Header, Receipt, Transaction, TxId
+
+MAX_WAITING_BLOCKS = 64
+MAX_ROOTS = 256
+_ROOM = MAX_RESPONSE_BYTES - 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedConfig:
+    """What one replica may choose for itself; all that must be the same everywhere is in `OrderedRules`."""
+
+    pool: PoolLimits = field(default_factory=PoolLimits)
+    kept_blocks: int = 1_024
+    """Bodies of blocks kept in memory."""
+    snapshot_interval: int = 256
+    """Blocks between two states that are saved."""
+    status_interval_ms: int = 2_000
+    """How often one peer, in turn, is asked how far it is and what state it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedStatistics:
+    """What one replica has seen and done, for people."""
+
+    height: int
+    head: BlockId
+    final_height: int
+    pending: int
+    endorsed: int
+    """Proposals simulated and signed here, since the start."""
+    codes: dict[str, int]
+    """Transactions committed here since the start, by validation code (upper case)."""
+
+
+class OrderedLedger:
+    """A `chain.ledger.LedgerCore`, and what endorsers, orderers, gateways and the web ask of it besides."""
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        signer: Signer | None = None,
+        config: OrderedConfig | None = None,
+        loaded: Loaded | None = None,
+        archive: Archive | None = None,
+    ) -> None:
+        """Start at genesis, or where the store that gave `loaded` was.
+
+        Without a `signer` it commits, but neither endorses nor attests. Raises StoreError when `loaded` does not belong
+        to `network`.
+        """
+        self._network = network
+        self._rules = network.ordered
+        self._signer = signer
+        self._config = config or OrderedConfig()
+        self._history = History(network, archive, self._config.kept_blocks)
+        self._state = network.state
+        self._pool = EnvelopePool(self._config.pool, self._rules.proposal_ttl_ms)
+        self._catchup = CatchUp(self._config.status_interval_ms)
+        self._early: OrderedDict[BlockId, tuple[bytes, Block]] = OrderedDict()
+        """Blocks that cannot be committed yet: one before is missing, or their time has not come."""
+        self._sealing: OrderedDict[BlockId, tuple[Block, dict[bytes, Signed]]] = OrderedDict()
+        """Blocks that not enough orderers have signed, and who has."""
+        self._roots: OrderedDict[int, bytes] = OrderedDict()
+        self._certificates: dict[bytes, Status] = {}
+        self._against: dict[bytes, Principal] = {}
+        """Members that attest another state than ours."""
+        self._diverged = ""
+        self._saved = 0
+        self._endorsed = 0
+        self._codes: dict[str, int] = {}
+        self.leader = b""
+        """Account of the orderer that leads; told by the ordering core beside this one, when there is one."""
+        if loaded is not None:
+            self._restore(loaded)
+
+    # --- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def chain(self) -> BlockId:
+        """Id of the genesis block: what transactions are signed for."""
+        return self._network.id
+
+    @property
+    def network(self) -> Network:
+        return self._network
+
+    @property
+    def head(self) -> Header:
+        return self._history.head
+
+    @property
+    def head_id(self) -> BlockId:
+        return self._history.head_id
+
+    @property
+    def final(self) -> Header:
+        return self._history.head
+
+    @property
+    def state(self) -> WorldState:
+        return self._state
+
+    @property
+    def final_state(self) -> WorldState:
+        return self._state
+
+    @property
+    def channel(self) -> ChannelConfig:
+        """The channel's configuration after the head."""
+        return config_of(self._state)
+
+    @property
+    def pool(self) -> EnvelopePool:
+        """What waits to be ordered."""
+        return self._pool
+
+    @property
+    def signer(self) -> Signer | None:
+        return self._signer
+
+    @property
+    def diverged(self) -> str:
+        """Why this replica must not be believed any more; empty while it may."""
+        return self._diverged
+
+    def statistics(self) -> OrderedStatistics:
+        return OrderedStatistics(self.head.height, self.head_id, self.head.height, len(self._pool), self._endorsed, dict(self._codes))
+
+    def members(self) -> dict[bytes, Status]:
+        """Linked ledger nodes by peer, sorted, and what they last said of themselves."""
+        return {peer: self._certificates[peer] for peer in self._catchup.peers if peer in self._certificates}
+
+    # --- look-ups -------------------------------------------------------------------------------------------------
+
+    def block(self, ref: BlockId | int) -> Block | None:
+        """Return a block by id or height; None when it is not there or its body is gone."""
+        body = self._history.body(ref)
+        return body[0] if body is not None else None
+
+    def header(self, ref: BlockId | int) -> Header | None:
+        """Return a header by id or height, genesis included."""
+        return self._history.header(ref)
+
+    def receipts(self, ref: BlockId | int) -> tuple[Receipt, ...] | None:
+        """Return the receipts of a block, in block order."""
+        body = self._history.body(ref)
+        return body[1] if body is not None else None
+
+    def receipt(self, tx_id: TxId) -> tuple[Block, Receipt, int] | None:
+        """Return where a transaction is: block, receipt, index in the block. A valid one, when there are two of an id."""
+        return self._history.receipt(tx_id)
+
+    def proof(self, tx_id: TxId) -> CommitProof | None:
+        """Return this peer's signed word on what became of a transaction; None until it is committed, or without signer."""
+        found = self._history.receipt(tx_id)
+        body = self._history.body(found[0].header.height) if found is not None else None
+        if found is None or body is None or self._signer is None or self._diverged:
+            return None
+        return prove(body[0], body[1], found[2], self._signer)
+
+    def is_final(self, block_id: BlockId) -> bool:
+        return self._history.header(block_id) is not None
+
+    def pending(self, limit: int = 100) -> tuple[Transaction, ...]:
+        """Return the first `limit` transactions that wait, in order of arrival."""
+        return tuple(waiting.envelope.transaction for waiting, _ in zip(self._pool, range(limit), strict=False))
+
+    def pending_transaction(self, tx_id: TxId) -> Transaction | None:
+        """Return a transaction that waits."""
+        envelope = self._pool.get(tx_id)
+        return envelope.transaction if envelope is not None else None
+
+    def query(self, contract: str, method: str, args: bytes, *, final: bool = False) -> bytes:  # noqa: ARG002 - one state
+        """Answer a contract's query (Fabric's *evaluate*). Raises Refused."""
+        return self._network.registry.query(self._state, contract, method, args, time_ms=self.head.time_ms)
+
+    # --- endorsing ------------------------------------------------------------------------------------------------
+
+    def endorse(self, proposal: Proposal, now_ms: int) -> Endorsed:
+        """Simulate a proposal on the committed state and sign what it would do.
+
+        Raises Refused: ``no_endorser``, ``replica_diverged``, what `check_proposal` says, or what its contract says.
+        """
+        if self._signer is None:
+            raise Refused("no_endorser", "this node has no certificate")
+        if self._diverged:
+            raise Refused("replica_diverged", self._diverged)
+        check_proposal(self._rules, self.chain, self._state, proposal, now_ms)
+        response = self.simulate(proposal)
+        self._endorsed += 1
+        return Endorsed(response, endorse(self._signer, response), self.head.height)
+
+    def simulate(self, proposal: Proposal) -> Response:
+        """What a proposal would do now, unsigned and unchecked. Raises Refused for what its contract refuses."""
+        return simulate(
+            self._network.registry,
+            self._state,
+            proposal,
+            gas_limit=self._rules.max_transaction_gas,
+            final_ids=self._history.id_at,
+        )
+
+    # --- transactions ---------------------------------------------------------------------------------------------
+
+    def check_envelope(self, envelope: Envelope, now_ms: int) -> None:
+        """What a relay or an orderer can see wrong with an envelope. Raises Refused.
+
+        ``wrong_chain``, ``bad_signature``: provably wrong. ``proposal_expired``, ``duplicate_txid``, and what
+        `check_writer` says: the channel may have moved on.
+        """
+        transaction, evidence = envelope.transaction, envelope.evidence
+        check_transaction(transaction, self.chain)
+        if not is_signed(envelope):
+            raise Refused("bad_signature", "the envelope is not signed by its sender")
+        if evidence.response.proposal != proposal_digest(proposal_of(envelope)):
+            raise Refused("other_proposal", "the endorsed response is to another proposal")
+        check_writer(self.channel, evidence.creator, transaction.sender, now_ms)
+        made = made_ms(transaction)
+        if not now_ms - self._rules.proposal_ttl_ms <= made <= now_ms + 2 * self._rules.max_skew_ms:
+            raise Refused("proposal_expired", f"made at {made}, here it is {now_ms}")
+        tx = transaction_id(transaction)
+        if seen_key(transaction.nonce, tx) in self._state:
+            raise Refused("duplicate_txid", tx.hex())
+
+    def submit(self, envelope: Envelope, now_ms: int) -> Sequence[LedgerEffect]:
+        """Take an envelope from an own client: what `check_envelope` and the pool say, and whether it is endorsed at all.
+
+        Raises Refused; besides with ``endorsement_policy_failure``.
+        """
+        self.check_envelope(envelope, now_ms)
+        self._check_endorsed(envelope, now_ms)
+        self._pool.add(envelope)
+        return [Broadcast("tx", encode(envelope))]
+
+    def receive_transaction(self, envelope: Envelope, now_ms: int) -> Sequence[LedgerEffect]:
+        """Take a gossiped envelope. Raises Refused: as `check_envelope`, ``already_pending``, ``pool_full``."""
+        self.check_envelope(envelope, now_ms)
+        self._pool.add(envelope)
+        return []
+
+    def _check_endorsed(self, envelope: Envelope, now_ms: int) -> None:
+        evidence = envelope.evidence
+        digest = response_digest(evidence.response)
+        endorsers = signers(self.channel, evidence.endorsements, ENDORSEMENT, digest, now_ms)
+        policy = contract_policy(self.channel, envelope.transaction.contract)
+        if not policy.satisfied(endorsers):
+            raise Refused("endorsement_policy_failure", f"{len(endorsers)} endorsements do not satisfy {policy}")
+
+    # --- blocks ---------------------------------------------------------------------------------------------------
+
+    def check_block(self, block: Block, now_ms: int) -> HeaderStatus:
+        """Judge a block for gossip without changing anything. Raises InvalidBlockError naming the broken rule."""
+        header = block.header
+        known = self._history.id_at(header.height)
+        if known == block_id(header):
+            return HeaderStatus.KNOWN
+        config = self.channel
+        check_body(block, config)
+        if header.height > self.head.height + 1:
+            return HeaderStatus.UNKNOWN_PARENT  # by then the channel may have other orderers
+        seals_of(block, config)
+        if known is not None or (header.height == self.head.height + 1 and header.parent != self.head_id):
+            return HeaderStatus.FORKED
+        check_child(self.head, self.head_id, header)
+        if header.time_ms > now_ms + self._rules.max_skew_ms:
+            return HeaderStatus.TOO_EARLY
+        return HeaderStatus.NEW
+
+    def receive_block(self, peer: bytes, block: Block, now_ms: int) -> Sequence[LedgerEffect]:
+        """Take a block, sealed by orderers. Raises InvalidBlockError; nothing has changed then."""
+        status = self.check_block(block, now_ms)
+        self._catchup.has(peer, block.header.height)
+        if status is HeaderStatus.KNOWN:
+            return []
+        if status is HeaderStatus.FORKED:
+            return self._fork(peer, block)
+        if status in (HeaderStatus.UNKNOWN_PARENT, HeaderStatus.TOO_EARLY):
+            self._wait(peer, block)
+            return self._catchup.go_on(self.head.height) if status is HeaderStatus.UNKNOWN_PARENT else []
+        effects = self._commit(block)
+        return [*effects, *self._commit_waiting(now_ms)]
+
+    def _commit(self, block: Block) -> list[LedgerEffect]:
+        """Commit a block that follows the head, when enough orderers signed it; else remember who did."""
+        config = self.channel
+        seals = seals_of(block, config)
+        if not is_sealed(block, seals, config):
+            found = block_id(block.header)
+            _, signed = self._sealing.setdefault(found, (block, {}))
+            signed |= {one.certificate.account: one for one in seals}
+            block = sealed(block, signed.values())
+            if len(self._sealing) > MAX_WAITING_BLOCKS:
+                self._sealing.popitem(last=False)
+            if not is_sealed(block, tuple(signed.values()), config):
+                return []
+        applied = commit(self._network, self._state, block)
+        self._append(block, applied.receipts, applied.state)
+        return [self._save(block, applied.receipts), *self._told(block, applied.receipts)]
+
+    def _told(self, block: Block, receipts: tuple[Receipt, ...]) -> list[LedgerEffect]:
+        return [Committed(block, receipts), Finalised(block, receipts)]
+
+    def _append(self, block: Block, receipts: tuple[Receipt, ...], state: WorldState) -> None:
+        self._history.append(block, receipts)
+        self._state = state
+        self._sealing.clear()
+        self._roots[block.header.height] = state.root
+        if len(self._roots) > MAX_ROOTS:
+            self._roots.popitem(last=False)
+        for receipt in receipts:
+            code = "VALID" if receipt.ok else receipt.reason.upper()
+            self._codes[code] = self._codes.get(code, 0) + 1
+            self._pool.remove(receipt.transaction)
+
+    def _save(self, block: Block, receipts: tuple[Receipt, ...]) -> Save:
+        height = block.header.height
+        due = height >= self._saved + self._config.snapshot_interval
+        if due:
+            self._saved = height
+        return Save(
+            headers=(),
+            blocks=((block, receipts),),
+            head=self.head_id,
+            final_height=height,
+            snapshot=self._state if due else None,
+        )
+
+    def _wait(self, peer: bytes, block: Block) -> None:
+        self._early[block_id(block.header)] = (peer, block)
+        if len(self._early) > MAX_WAITING_BLOCKS:
+            self._early.popitem(last=False)
+
+    def _commit_waiting(self, now_ms: int) -> list[LedgerEffect]:
+        """Commit what waited, as far as it follows."""
+        effects: list[LedgerEffect] = []
+        going = True
+        while going:
+            going = False
+            for found, (peer, block) in list(self._early.items()):
+                if block.header.height > self.head.height + 1:
+                    continue
+                try:
+                    status = self.check_block(block, now_ms)
+                except InvalidBlockError as error:
+                    effects.append(Penalise(peer, str(error)))
+                    del self._early[found]
+                    continue
+                if status is HeaderStatus.TOO_EARLY:
+                    continue
+                del self._early[found]
+                if status is HeaderStatus.NEW:
+                    effects += self._commit(block)
+                    going = True
+                elif status is HeaderStatus.FORKED:
+                    effects += self._fork(peer, block)
+        return effects
+
+    def _fork(self, peer: bytes, block: Block) -> list[LedgerEffect]:
+        """Another block than ours, or on top of one, signed by orderers of ours: at least one of them signed two."""
+        header = block.header
+        self._catchup.failed(peer)
+        ours = self._history.id_at(header.height)
+        if ours is None:
+            # Whoever has it can show us the block beside our head, and so who signed two.
+            return [Ask(peer, encode(GetBlocks(max(1, self.head.height))))]
+        accounts = tuple(Account(one.certificate.account) for one in seals_of(block, self.channel))
+        return [Equivocated(header.height, ours, block_id(header), accounts)]
+
+    # --- other nodes ----------------------------------------------------------------------------------------------
+
+    def peer_up(self, peer: bytes, now_ms: int) -> Sequence[LedgerEffect]:
+        return self._catchup.peer_up(peer, now_ms)
+
+    def peer_down(self, peer: bytes, now_ms: int) -> Sequence[LedgerEffect]:
+        self._catchup.peer_down(peer)
+        self._certificates.pop(peer, None)
+        return self._catchup.go_on(self.head.height)
+
+    def answer(self, peer: bytes, request: bytes) -> bytes:  # noqa: ARG002 - everybody gets the same
+        message = decode_request(request)
+        if isinstance(message, GetStatus):
+            return encode(self._status())
+        blocks: list[Block] = []
+        room = _ROOM
+        for height in range(message.start, min(message.start + MAX_BLOCKS, self.head.height + 1)):
+            body = self._history.body(height)
+            room -= len(encode(body[0])) if body is not None else room + 1
+            if body is None or room < 0:
+                break
+            blocks.append(body[0])
+        return encode(Blocks(tuple(blocks)))
+
+    def _status(self) -> Status:
+        root = self._state.root
+        signed = None
+        if self._signer is not None and not self._diverged:
+            signed = self._signer.sign(STATE, _state_digest(self.head.height, self.head_id, root))
+        return Status(
+            chain=self.chain,
+            height=self.head.height,
+            head=self.head_id,
+            certificate=self._signer.certificate if self._signer is not None else None,
+            state_root=root,
+            attestation=signed,
+            leader=self.leader,
+            orders=self._signer is not None and self._signer.certificate.account in self.channel.orderers,
+        )
+
+    def answered(self, peer: bytes, request: bytes, response: bytes | None, now_ms: int) -> Sequence[LedgerEffect]:
+        asked = decode_request(request)
+        if response is None:
+            self._catchup.failed(peer)
+            return self._catchup.go_on(self.head.height)
+        try:
+            answer = decode_response(asked, response)
+        except MalformedError as error:
+            self._catchup.failed(peer)
+            return [Penalise(peer, f"malformed answer: {error}"), *self._catchup.go_on(self.head.height)]
+        if isinstance(answer, Status):
+            return [*self._heard(peer, answer, now_ms), *self._catchup.go_on(self.head.height)]
+        self._catchup.done(peer)
+        return self._take(peer, answer.blocks, now_ms)
+
+    def _take(self, peer: bytes, blocks: Sequence[Block], now_ms: int) -> list[LedgerEffect]:
+        """Take blocks that were asked for. Who has none of them is not asked again until it says how far it is."""
+        effects: list[LedgerEffect] = []
+        before = self.head.height
+        for block in blocks:
+            try:
+                effects += self.receive_block(peer, block, now_ms)
+            except InvalidBlockError as error:
+                self._catchup.failed(peer)
+                effects.append(Penalise(peer, str(error)))
+                break
+        if self.head.height == before:
+            self._catchup.failed(peer)
+        return [*effects, *self._catchup.go_on(self.head.height)]
+
+    def _heard(self, peer: bytes, status: Status, now_ms: int) -> list[LedgerEffect]:
+        """Take note of how far a peer is, who it is, and whether it has the state that we have."""
+        if status.chain != self.chain:
+            self._catchup.failed(peer)
+            return [Penalise(peer, "it is of another network")]
+        self._catchup.has(peer, status.height)
+        self._certificates[peer] = status
+        attested = status.attestation
+        if attested is None:
+            return []
+        digest = _state_digest(status.height, BlockId(status.head), status.state_root)
+        account = Account(attested.certificate.account)
+        try:
+            (member,) = signers(self.channel, [attested], STATE, digest, now_ms)
+        except Refused as refused:
+            return [Penalise(peer, f"attestation: {refused}")]
+        ours = self._roots.get(status.height)
+        if ours is None:
+            return []
+        if (ours, self._history.id_at(status.height)) == (status.state_root, status.head):
+            self._against.pop(account, None)
+            return []
+        self._against[account] = member
+        effects: list[LedgerEffect] = [Disagreed(status.height, account)]
+        if not self._diverged and Policy.parse(self.channel.policies.endorsement).satisfied(tuple(self._against.values())):
+            self._diverged = f"at height {status.height} members of {len(self._against)} organisations have another state"
+            effects.append(Diverged(status.height, self._diverged))
+        return effects
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def tick(self, now_ms: int) -> Sequence[LedgerEffect]:
+        late: list[LedgerEffect] = [
+            Dropped(envelope.transaction, "proposal_expired") for envelope in self._pool.expire(now_ms)
+        ]
+        return [*late, *self._commit_waiting(now_ms), *self._catchup.tick(now_ms)]
+
+    def next_deadline_ms(self) -> int | None:
+        times = [self._pool.next_expiry_ms(), self._catchup.next_deadline_ms()]
+        times += [
+            block.header.time_ms - self._rules.max_skew_ms
+            for _, block in self._early.values()
+            if block.header.height == self.head.height + 1
+        ]
+        return min((time for time in times if time is not None), default=None)
+
+    def _restore(self, loaded: Loaded) -> None:
+        """Be where the store was: take headers and snapshot over, commit what is above once more."""
+        for header in loaded.headers:
+            self._check_stored(header)
+            self._history.append_header(header)
+        if loaded.snapshot is not None:
+            self._state = loaded.snapshot
+            self._saved = self.head.height
+        for block, receipts in loaded.blocks:
+            self._check_stored(block.header)
+            try:
+                check_body(block, self.channel)
+                seals_of(block, self.channel)
+            except InvalidBlockError as error:
+                raise StoreError(f"the stored block {block.header.height} is invalid: {error}") from None
+            applied = commit(self._network, self._state, block)
+            if applied.receipts != receipts:
+                raise StoreError(f"the stored receipts of block {block.header.height} are not what comes of it")
+            self._append(block, applied.receipts, applied.state)
+        if self.head_id != loaded.head:
+            raise StoreError("the stored head is not the last of the stored blocks")
+
+    def _check_stored(self, header: Header) -> None:
+        try:
+            check_child(self.head, self.head_id, header)
+        except InvalidBlockError as error:
+            raise StoreError(f"the stored chain is broken: {error}") from None
+
+
+def _state_digest(height: int, head: BlockId, root: bytes) -> bytes:
+    return sha256(encode((height, head, root))).digest()
