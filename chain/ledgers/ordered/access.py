@@ -51,9 +51,7 @@ def signers(
     return tuple(found.values())
 
 
-def policies_for(
-    config: ChannelConfig, state: WorldState, contract: str, written: Iterable[bytes]
-) -> Sequence[Policy]:
+def policies_for(config: ChannelConfig, state: WorldState, contract: str, written: Iterable[bytes]) -> Sequence[Policy]:
     """All policies that the endorsers of a call of `contract` must satisfy that writes these keys, each once.
 
     A key's own policy stands in for its contract's; one that is set needs the key's old one (Fabric's key-level
@@ -61,7 +59,7 @@ def policies_for(
     """
     needed: dict[Policy, None] = {}
     for key in written:
-        subject = key[len(_KEY_POLICY) :] if key.startswith(_KEY_POLICY) else key
+        subject = key.removeprefix(_KEY_POLICY)
         own = state.get(key_policy_key(subject))
         policy = contract_policy(config, _contract_of(subject)) if own is None else Policy.parse(own.decode())
         needed[policy] = None

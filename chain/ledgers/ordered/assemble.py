@@ -84,8 +84,7 @@ def agree(
         by_account = {answer.endorsement.certificate.account: answer.endorsement for answer in group}
         endorsements = tuple(by_account[account] for account in sorted(by_account))
         principals = [
-            known.principal(signed.certificate, Account(signed.certificate.account), at_ms)
-            for signed in endorsements
+            known.principal(signed.certificate, Account(signed.certificate.account), at_ms) for signed in endorsements
         ]
         response = group[0].response
         keys = (write.key for write in response.writes)

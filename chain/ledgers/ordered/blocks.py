@@ -6,9 +6,9 @@ from chain.codec import block_id, encode
 from chain.errors import InvalidBlockError, MalformedError, Refused
 from chain.ledgers.ordered.access import signers
 from chain.ledgers.ordered.channel import ChannelConfig
+from chain.ledgers.ordered.endorse import Signer
 from chain.ledgers.ordered.msp import Signed
 from chain.ledgers.ordered.policy import Policy
-from chain.ledgers.ordered.endorse import Signer
 from chain.ledgers.ordered.values import SEAL, Batch, decode_seal
 from chain.merkle import transactions_root
 from chain.values import Account, Block, BlockId, Header

@@ -15,9 +15,6 @@ from chain.ledgers.ordered.msp import Certificate, Signed
 from chain.sync import MAX_BLOCKS, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES
 from chain.values import Block, BlockIdField, Hash, Natural, Value
 
-STATE = b"crowdmesh:state:1:"
-"""Stands before the digest of (height, block id, state root) under an attestation of a state."""
-
 
 class GetStatus(Value, frozen=True, tag=0):
     """How far are you, and who? Asked of a new peer, and now and then."""

@@ -8,10 +8,8 @@ majority, it cannot.
 Every block is final when it is committed. Cost: a block is validated once per replica, or once per process.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 
 from chain.codec import block_id, encode, transaction_id
 from chain.errors import InvalidBlockError, MalformedError, Refused, StoreError
@@ -21,10 +19,7 @@ from chain.ledger import (
     Ask,
     Broadcast,
     Committed,
-    Disagreed,
-    Diverged,
     Dropped,
-    Equivocated,
     Finalised,
     HeaderStatus,
     LedgerEffect,
@@ -32,11 +27,11 @@ from chain.ledger import (
     Save,
 )
 from chain.ledgers.ordered.access import check_writer, signers
+from chain.ledgers.ordered.agreement import Agreement, attest
 from chain.ledgers.ordered.assemble import is_signed
-from chain.ledgers.ordered.blocks import check_body, check_child, is_sealed, sealed, seals_of
-from chain.ledgers.ordered.channel import ChannelConfig, config_of, contract_policy
+from chain.ledgers.ordered.blocks import check_body, check_child, seals_of
+from chain.ledgers.ordered.channel import ChannelConfig, contract_policy
 from chain.ledgers.ordered.deliver import (
-    STATE,
     Blocks,
     CatchUp,
     GetBlocks,
@@ -46,11 +41,10 @@ from chain.ledgers.ordered.deliver import (
     decode_response,
 )
 from chain.ledgers.ordered.endorse import Signer, check_proposal, endorse, seen_key, simulate
-from chain.ledgers.ordered.history import History
-from chain.ledgers.ordered.msp import Signed
-from chain.ledgers.ordered.policy import Policy, Principal
 from chain.ledgers.ordered.pool import EnvelopePool, PoolLimits
 from chain.ledgers.ordered.proof import CommitProof, prove
+from chain.ledgers.ordered.replica import Replica, Taken
+from chain.ledgers.ordered.validate import commit
 from chain.ledgers.ordered.values import (
     ENDORSEMENT,
     Endorsed,
@@ -62,14 +56,11 @@ from chain.ledgers.ordered.values import (
     proposal_of,
     response_digest,
 )
-from chain.ledgers.ordered.validate import commit
 from chain.state import WorldState
 from chain.store import Archive, Loaded
 from chain.sync import MAX_BLOCKS, MAX_RESPONSE_BYTES
-from chain.values import MAX_INT, Account, Block, BlockId, Header, Receipt, Transaction, TxId
+from chain.values import Block, BlockId, Header, Receipt, Transaction, TxId
 
-MAX_WAITING_BLOCKS = 64
-MAX_ROOTS = 256
 _ROOM = MAX_RESPONSE_BYTES - 4_096
 
 
@@ -121,19 +112,12 @@ class OrderedLedger:
         self._rules = network.ordered
         self._signer = signer
         self._config = config or OrderedConfig()
-        self._history = History(network, archive, self._config.kept_blocks)
-        self._state = network.state
+        self._replica = Replica(network, archive, self._config.kept_blocks)
+        self._history = self._replica.history
+        self._agreement = Agreement(lambda height: (self._history.id_at(height), self._replica.root_at(height)))
         self._pool = EnvelopePool(self._config.pool, self._rules.proposal_ttl_ms)
         self._catchup = CatchUp(self._config.status_interval_ms)
-        self._early: OrderedDict[BlockId, tuple[bytes, Block]] = OrderedDict()
-        """Blocks that cannot be committed yet: one before is missing, or their time has not come."""
-        self._sealing: OrderedDict[BlockId, tuple[Block, dict[bytes, Signed]]] = OrderedDict()
-        """Blocks that not enough orderers have signed, and who has."""
-        self._roots: OrderedDict[int, bytes] = OrderedDict()
-        self._certificates: dict[bytes, Status] = {}
-        self._against: dict[bytes, Principal] = {}
-        """Members that attest another state than ours."""
-        self._diverged = ""
+        self._statuses: dict[bytes, Status] = {}
         self._saved = 0
         self._endorsed = 0
         self._codes: dict[str, int] = {}
@@ -167,16 +151,16 @@ class OrderedLedger:
 
     @property
     def state(self) -> WorldState:
-        return self._state
+        return self._replica.state
 
     @property
     def final_state(self) -> WorldState:
-        return self._state
+        return self._replica.state
 
     @property
     def channel(self) -> ChannelConfig:
         """The channel's configuration after the head."""
-        return config_of(self._state)
+        return self._replica.channel
 
     @property
     def pool(self) -> EnvelopePool:
@@ -190,14 +174,16 @@ class OrderedLedger:
     @property
     def diverged(self) -> str:
         """Why this replica must not be believed any more; empty while it may."""
-        return self._diverged
+        return self._agreement.diverged
 
     def statistics(self) -> OrderedStatistics:
-        return OrderedStatistics(self.head.height, self.head_id, self.head.height, len(self._pool), self._endorsed, dict(self._codes))
+        return OrderedStatistics(
+            self.head.height, self.head_id, self.head.height, len(self._pool), self._endorsed, dict(self._codes)
+        )
 
     def members(self) -> dict[bytes, Status]:
         """Linked ledger nodes by peer, sorted, and what they last said of themselves."""
-        return {peer: self._certificates[peer] for peer in self._catchup.peers if peer in self._certificates}
+        return {peer: self._statuses[peer] for peer in self._catchup.peers if peer in self._statuses}
 
     # --- look-ups -------------------------------------------------------------------------------------------------
 
@@ -223,7 +209,7 @@ class OrderedLedger:
         """Return this peer's signed word on what became of a transaction; None until it is committed, or without signer."""
         found = self._history.receipt(tx_id)
         body = self._history.body(found[0].header.height) if found is not None else None
-        if found is None or body is None or self._signer is None or self._diverged:
+        if found is None or body is None or self._signer is None or self._agreement.diverged:
             return None
         return prove(body[0], body[1], found[2], self._signer)
 
@@ -241,7 +227,7 @@ class OrderedLedger:
 
     def query(self, contract: str, method: str, args: bytes, *, final: bool = False) -> bytes:  # noqa: ARG002 - one state
         """Answer a contract's query (Fabric's *evaluate*). Raises Refused."""
-        return self._network.registry.query(self._state, contract, method, args, time_ms=self.head.time_ms)
+        return self._network.registry.query(self.state, contract, method, args, time_ms=self.head.time_ms)
 
     # --- endorsing ------------------------------------------------------------------------------------------------
 
@@ -252,9 +238,9 @@ class OrderedLedger:
         """
         if self._signer is None:
             raise Refused("no_endorser", "this node has no certificate")
-        if self._diverged:
-            raise Refused("replica_diverged", self._diverged)
-        check_proposal(self._rules, self.chain, self._state, proposal, now_ms)
+        if self._agreement.diverged:
+            raise Refused("replica_diverged", self._agreement.diverged)
+        check_proposal(self._rules, self.chain, self.state, proposal, now_ms)
         response = self.simulate(proposal)
         self._endorsed += 1
         return Endorsed(response, endorse(self._signer, response), self.head.height)
@@ -263,7 +249,7 @@ class OrderedLedger:
         """What a proposal would do now, unsigned and unchecked. Raises Refused for what its contract refuses."""
         return simulate(
             self._network.registry,
-            self._state,
+            self.state,
             proposal,
             gas_limit=self._rules.max_transaction_gas,
             final_ids=self._history.id_at,
@@ -288,7 +274,7 @@ class OrderedLedger:
         if not now_ms - self._rules.proposal_ttl_ms <= made <= now_ms + 2 * self._rules.max_skew_ms:
             raise Refused("proposal_expired", f"made at {made}, here it is {now_ms}")
         tx = transaction_id(transaction)
-        if seen_key(transaction.nonce, tx) in self._state:
+        if seen_key(transaction.nonce, tx) in self.state:
             raise Refused("duplicate_txid", tx.hex())
 
     def submit(self, envelope: Envelope, now_ms: int) -> Sequence[LedgerEffect]:
@@ -319,130 +305,50 @@ class OrderedLedger:
 
     def check_block(self, block: Block, now_ms: int) -> HeaderStatus:
         """Judge a block for gossip without changing anything. Raises InvalidBlockError naming the broken rule."""
-        header = block.header
-        known = self._history.id_at(header.height)
-        if known == block_id(header):
-            return HeaderStatus.KNOWN
-        config = self.channel
-        check_body(block, config)
-        if header.height > self.head.height + 1:
-            return HeaderStatus.UNKNOWN_PARENT  # by then the channel may have other orderers
-        seals_of(block, config)
-        if known is not None or (header.height == self.head.height + 1 and header.parent != self.head_id):
-            return HeaderStatus.FORKED
-        check_child(self.head, self.head_id, header)
-        if header.time_ms > now_ms + self._rules.max_skew_ms:
-            return HeaderStatus.TOO_EARLY
-        return HeaderStatus.NEW
+        return self._replica.check_block(block, now_ms)
 
     def receive_block(self, peer: bytes, block: Block, now_ms: int) -> Sequence[LedgerEffect]:
         """Take a block, sealed by orderers. Raises InvalidBlockError; nothing has changed then."""
-        status = self.check_block(block, now_ms)
+        taken = Taken()
+        status = self._replica.take(peer, block, now_ms, taken)
         self._catchup.has(peer, block.header.height)
-        if status is HeaderStatus.KNOWN:
-            return []
-        if status is HeaderStatus.FORKED:
-            return self._fork(peer, block)
-        if status in (HeaderStatus.UNKNOWN_PARENT, HeaderStatus.TOO_EARLY):
-            self._wait(peer, block)
-            return self._catchup.go_on(self.head.height) if status is HeaderStatus.UNKNOWN_PARENT else []
-        effects = self._commit(block)
-        return [*effects, *self._commit_waiting(now_ms)]
+        effects = self._effects(taken)
+        if status is HeaderStatus.UNKNOWN_PARENT:
+            effects += self._catchup.go_on(self.head.height)
+        return effects
 
-    def _commit(self, block: Block) -> list[LedgerEffect]:
-        """Commit a block that follows the head, when enough orderers signed it; else remember who did."""
-        config = self.channel
-        seals = seals_of(block, config)
-        if not is_sealed(block, seals, config):
+    def _effects(self, taken: Taken) -> list[LedgerEffect]:
+        """Turn what happened to the chain into effects, and let the pool follow."""
+        effects: list[LedgerEffect] = []
+        for block, receipts, state in taken.committed:
+            self._count(receipts)
+            height = block.header.height
+            due = height >= self._saved + self._config.snapshot_interval
+            if due:
+                self._saved = height
             found = block_id(block.header)
-            _, signed = self._sealing.setdefault(found, (block, {}))
-            signed |= {one.certificate.account: one for one in seals}
-            block = sealed(block, signed.values())
-            if len(self._sealing) > MAX_WAITING_BLOCKS:
-                self._sealing.popitem(last=False)
-            if not is_sealed(block, tuple(signed.values()), config):
-                return []
-        applied = commit(self._network, self._state, block)
-        self._append(block, applied.receipts, applied.state)
-        return [self._save(block, applied.receipts), *self._told(block, applied.receipts)]
+            effects.append(Save((), ((block, receipts),), found, height, state if due else None))
+            effects += [Committed(block, receipts), Finalised(block, receipts)]
+        for stray in taken.strays:
+            self._catchup.failed(stray)
+            # It can show us the block that it has beside our head, and so who signed two.
+            effects.append(Ask(stray, encode(GetBlocks(max(1, self.head.height)))))
+        return [*effects, *taken.forks, *taken.wrong]
 
-    def _told(self, block: Block, receipts: tuple[Receipt, ...]) -> list[LedgerEffect]:
-        return [Committed(block, receipts), Finalised(block, receipts)]
-
-    def _append(self, block: Block, receipts: tuple[Receipt, ...], state: WorldState) -> None:
-        self._history.append(block, receipts)
-        self._state = state
-        self._sealing.clear()
-        self._roots[block.header.height] = state.root
-        if len(self._roots) > MAX_ROOTS:
-            self._roots.popitem(last=False)
+    def _count(self, receipts: tuple[Receipt, ...]) -> None:
         for receipt in receipts:
             code = "VALID" if receipt.ok else receipt.reason.upper()
             self._codes[code] = self._codes.get(code, 0) + 1
             self._pool.remove(receipt.transaction)
-
-    def _save(self, block: Block, receipts: tuple[Receipt, ...]) -> Save:
-        height = block.header.height
-        due = height >= self._saved + self._config.snapshot_interval
-        if due:
-            self._saved = height
-        return Save(
-            headers=(),
-            blocks=((block, receipts),),
-            head=self.head_id,
-            final_height=height,
-            snapshot=self._state if due else None,
-        )
-
-    def _wait(self, peer: bytes, block: Block) -> None:
-        self._early[block_id(block.header)] = (peer, block)
-        if len(self._early) > MAX_WAITING_BLOCKS:
-            self._early.popitem(last=False)
-
-    def _commit_waiting(self, now_ms: int) -> list[LedgerEffect]:
-        """Commit what waited, as far as it follows."""
-        effects: list[LedgerEffect] = []
-        going = True
-        while going:
-            going = False
-            for found, (peer, block) in list(self._early.items()):
-                if block.header.height > self.head.height + 1:
-                    continue
-                try:
-                    status = self.check_block(block, now_ms)
-                except InvalidBlockError as error:
-                    effects.append(Penalise(peer, str(error)))
-                    del self._early[found]
-                    continue
-                if status is HeaderStatus.TOO_EARLY:
-                    continue
-                del self._early[found]
-                if status is HeaderStatus.NEW:
-                    effects += self._commit(block)
-                    going = True
-                elif status is HeaderStatus.FORKED:
-                    effects += self._fork(peer, block)
-        return effects
-
-    def _fork(self, peer: bytes, block: Block) -> list[LedgerEffect]:
-        """Another block than ours, or on top of one, signed by orderers of ours: at least one of them signed two."""
-        header = block.header
-        self._catchup.failed(peer)
-        ours = self._history.id_at(header.height)
-        if ours is None:
-            # Whoever has it can show us the block beside our head, and so who signed two.
-            return [Ask(peer, encode(GetBlocks(max(1, self.head.height))))]
-        accounts = tuple(Account(one.certificate.account) for one in seals_of(block, self.channel))
-        return [Equivocated(header.height, ours, block_id(header), accounts)]
 
     # --- other nodes ----------------------------------------------------------------------------------------------
 
     def peer_up(self, peer: bytes, now_ms: int) -> Sequence[LedgerEffect]:
         return self._catchup.peer_up(peer, now_ms)
 
-    def peer_down(self, peer: bytes, now_ms: int) -> Sequence[LedgerEffect]:
+    def peer_down(self, peer: bytes, now_ms: int) -> Sequence[LedgerEffect]:  # noqa: ARG002 - of the seam
         self._catchup.peer_down(peer)
-        self._certificates.pop(peer, None)
+        self._statuses.pop(peer, None)
         return self._catchup.go_on(self.head.height)
 
     def answer(self, peer: bytes, request: bytes) -> bytes:  # noqa: ARG002 - everybody gets the same
@@ -460,10 +366,10 @@ class OrderedLedger:
         return encode(Blocks(tuple(blocks)))
 
     def _status(self) -> Status:
-        root = self._state.root
+        root = self.state.root
         signed = None
-        if self._signer is not None and not self._diverged:
-            signed = self._signer.sign(STATE, _state_digest(self.head.height, self.head_id, root))
+        if self._signer is not None and not self._agreement.diverged:
+            signed = attest(self._signer, self.head.height, self.head_id, root)
         return Status(
             chain=self.chain,
             height=self.head.height,
@@ -511,28 +417,15 @@ class OrderedLedger:
             self._catchup.failed(peer)
             return [Penalise(peer, "it is of another network")]
         self._catchup.has(peer, status.height)
-        self._certificates[peer] = status
-        attested = status.attestation
-        if attested is None:
+        self._statuses[peer] = status
+        if status.attestation is None:
             return []
-        digest = _state_digest(status.height, BlockId(status.head), status.state_root)
-        account = Account(attested.certificate.account)
         try:
-            (member,) = signers(self.channel, [attested], STATE, digest, now_ms)
+            return self._agreement.hear(
+                self.channel, status.height, BlockId(status.head), status.state_root, status.attestation, now_ms
+            )
         except Refused as refused:
-            return [Penalise(peer, f"attestation: {refused}")]
-        ours = self._roots.get(status.height)
-        if ours is None:
-            return []
-        if (ours, self._history.id_at(status.height)) == (status.state_root, status.head):
-            self._against.pop(account, None)
-            return []
-        self._against[account] = member
-        effects: list[LedgerEffect] = [Disagreed(status.height, account)]
-        if not self._diverged and Policy.parse(self.channel.policies.endorsement).satisfied(tuple(self._against.values())):
-            self._diverged = f"at height {status.height} members of {len(self._against)} organisations have another state"
-            effects.append(Diverged(status.height, self._diverged))
-        return effects
+            return [Penalise(peer, str(refused))]
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -540,15 +433,12 @@ class OrderedLedger:
         late: list[LedgerEffect] = [
             Dropped(envelope.transaction, "proposal_expired") for envelope in self._pool.expire(now_ms)
         ]
-        return [*late, *self._commit_waiting(now_ms), *self._catchup.tick(now_ms)]
+        taken = Taken()
+        self._replica.take_due(now_ms, taken)
+        return [*late, *self._effects(taken), *self._catchup.tick(now_ms)]
 
     def next_deadline_ms(self) -> int | None:
-        times = [self._pool.next_expiry_ms(), self._catchup.next_deadline_ms()]
-        times += [
-            block.header.time_ms - self._rules.max_skew_ms
-            for _, block in self._early.values()
-            if block.header.height == self.head.height + 1
-        ]
+        times = (self._pool.next_expiry_ms(), self._catchup.next_deadline_ms(), self._replica.next_due_ms())
         return min((time for time in times if time is not None), default=None)
 
     def _restore(self, loaded: Loaded) -> None:
@@ -557,7 +447,7 @@ class OrderedLedger:
             self._check_stored(header)
             self._history.append_header(header)
         if loaded.snapshot is not None:
-            self._state = loaded.snapshot
+            self._replica.state = loaded.snapshot
             self._saved = self.head.height
         for block, receipts in loaded.blocks:
             self._check_stored(block.header)
@@ -566,10 +456,10 @@ class OrderedLedger:
                 seals_of(block, self.channel)
             except InvalidBlockError as error:
                 raise StoreError(f"the stored block {block.header.height} is invalid: {error}") from None
-            applied = commit(self._network, self._state, block)
+            applied = commit(self._network, self.state, block)
             if applied.receipts != receipts:
                 raise StoreError(f"the stored receipts of block {block.header.height} are not what comes of it")
-            self._append(block, applied.receipts, applied.state)
+            self._replica.append(block, applied.receipts, applied.state)
         if self.head_id != loaded.head:
             raise StoreError("the stored head is not the last of the stored blocks")
 
@@ -578,7 +468,3 @@ class OrderedLedger:
             check_child(self.head, self.head_id, header)
         except InvalidBlockError as error:
             raise StoreError(f"the stored chain is broken: {error}") from None
-
-
-def _state_digest(height: int, head: BlockId, root: bytes) -> bytes:
-    return sha256(encode((height, head, root))).digest()

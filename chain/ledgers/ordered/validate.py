@@ -82,9 +82,7 @@ def commit(network: Network, parent_state: WorldState, block: Block) -> Applied:
             envelope = examine(scene, transaction, evidence)
             check_current(scene, state, tx, envelope)
         except Invalid as invalid:
-            receipts.append(
-                Receipt(tx, False, invalid.code.value, f"{invalid.detail}"[:MAX_DETAIL], _NIL, 0, ())
-            )
+            receipts.append(Receipt(tx, False, invalid.code.value, f"{invalid.detail}"[:MAX_DETAIL], _NIL, 0, ()))
             continue
         response = envelope.evidence.response
         writes: dict[bytes, bytes | None] = {write.key: write.value for write in response.writes}
@@ -168,7 +166,7 @@ def _check_write(write: WriteItem) -> None:
 def _check_configuration(scene: _Scene, envelope: Envelope) -> None:
     """A change of the channel is what its admins signed, whatever endorsers say. Raises Invalid."""
     transaction = envelope.transaction
-    written = dict((write.key, write.value) for write in envelope.evidence.response.writes)
+    written = {write.key: write.value for write in envelope.evidence.response.writes}
     try:
         method = scene.network.registry.method(transaction.contract, transaction.method, is_query=False)
         if (transaction.contract, transaction.method) != ("channel", "update"):
@@ -182,7 +180,7 @@ def _check_configuration(scene: _Scene, envelope: Envelope) -> None:
 
 
 def _found_again(state: WorldState, item: RangeItem) -> bool:
-    found = []
+    found: list[tuple[bytes, Version]] = []
     if not item.exhausted and not item.count:
         return True  # it was begun and looked at nothing
     for key, entry in state.scan(item.prefix, start=item.start):
@@ -197,7 +195,7 @@ def _found_again(state: WorldState, item: RangeItem) -> bool:
 def _forget(state: WorldState, scene: _Scene, version: Version) -> WorldState:
     """Without the ids of transactions that are so old that no copy of them can be valid any more."""
     oldest = max(0, scene.at_ms - scene.rules.proposal_ttl_ms)
-    gone: dict[bytes, bytes | None] = {key: None for key in _older(state, oldest)}
+    gone: dict[bytes, bytes | None] = dict.fromkeys(_older(state, oldest))
     return state.apply(gone, version)
 
 

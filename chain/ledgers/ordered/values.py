@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 
 from chain.codec import decode, encode
-from chain.ledgers.ordered.msp import Certificate, Signed, SignatureField
+from chain.ledgers.ordered.msp import Certificate, SignatureField, Signed
 from chain.values import (
     MAX_BLOCK_TRANSACTIONS,
     MAX_EVIDENCE_BYTES,
@@ -226,7 +226,5 @@ def decode_evidence(data: bytes) -> Evidence:
 @lru_cache(maxsize=1_024)
 def decode_seal(data: bytes) -> tuple[Signed, ...]:
     """Raises MalformedError."""
-    seal: tuple[Signed, ...] = decode(Seal, data, limit=MAX_SEAL_BYTES)  # type: ignore[arg-type]
+    seal: tuple[Signed, ...] = decode(Seal, data, limit=MAX_SEAL_BYTES)
     return seal
-
-

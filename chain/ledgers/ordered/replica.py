@@ -1,0 +1,157 @@
+"""Blocks in, committed blocks out: judges what orderers sealed, keeps what came too soon, notices forks."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from chain.codec import block_id
+from chain.errors import InvalidBlockError
+from chain.genesis import Network
+from chain.ledger import Equivocated, HeaderStatus, Penalise
+from chain.ledgers.ordered.blocks import check_body, check_child, is_sealed, sealed, seals_of
+from chain.ledgers.ordered.channel import ChannelConfig, config_of
+from chain.ledgers.ordered.history import History
+from chain.ledgers.ordered.msp import Signed
+from chain.ledgers.ordered.validate import commit
+from chain.state import WorldState
+from chain.store import Archive
+from chain.values import Account, Block, BlockId, Header, Receipt
+
+MAX_WAITING_BLOCKS = 64
+MAX_ROOTS = 256
+"""Blocks, the latest, after which the state's root is remembered."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """What came of taking blocks in, in order."""
+
+    committed: list[tuple[Block, tuple[Receipt, ...], WorldState]] = field(default_factory=list)
+    forks: list[Equivocated] = field(default_factory=list)
+    strays: list[bytes] = field(default_factory=list)
+    """Peers that have a block on top of another head than ours."""
+    wrong: list[Penalise] = field(default_factory=list)
+
+
+class Replica:
+    """The chain and the state after it. Knows neither pool nor peers' progress."""
+
+    def __init__(self, network: Network, archive: Archive | None, kept: int) -> None:
+        self.network = network
+        self.history = History(network, archive, kept)
+        self.state = network.state
+        self._rules = network.ordered
+        self._early: OrderedDict[BlockId, tuple[bytes, Block]] = OrderedDict()
+        """Blocks that cannot be committed yet: one before is missing, or their time has not come."""
+        self._sealing: OrderedDict[BlockId, dict[bytes, Signed]] = OrderedDict()
+        """Who has signed blocks that not enough orderers have signed."""
+        self._roots: OrderedDict[int, bytes] = OrderedDict()
+
+    @property
+    def head(self) -> Header:
+        return self.history.head
+
+    @property
+    def channel(self) -> ChannelConfig:
+        """The channel's configuration after the head."""
+        return config_of(self.state)
+
+    def root_at(self, height: int) -> bytes | None:
+        """Root of the state after one of the latest blocks."""
+        return self._roots.get(height)
+
+    def check_block(self, block: Block, now_ms: int) -> HeaderStatus:
+        """Judge a block without changing anything. Raises InvalidBlockError naming the broken rule."""
+        header = block.header
+        known = self.history.id_at(header.height)
+        if known == block_id(header):
+            return HeaderStatus.KNOWN
+        config = self.channel
+        check_body(block, config)
+        if header.height > self.head.height + 1:
+            return HeaderStatus.UNKNOWN_PARENT  # by then the channel may have other orderers
+        seals_of(block, config)
+        if known is not None or (header.height == self.head.height + 1 and header.parent != self.history.head_id):
+            return HeaderStatus.FORKED
+        check_child(self.head, self.history.head_id, header)
+        if header.time_ms > now_ms + self._rules.max_skew_ms:
+            return HeaderStatus.TOO_EARLY
+        return HeaderStatus.NEW
+
+    def take(self, peer: bytes, block: Block, now_ms: int, taken: Taken) -> HeaderStatus:
+        """Take a block in, and those that waited for it. Raises InvalidBlockError; nothing has changed then."""
+        status = self._take_one(peer, block, now_ms, taken)
+        if status is HeaderStatus.NEW:
+            self.take_due(now_ms, taken)
+        return status
+
+    def take_due(self, now_ms: int, taken: Taken) -> None:
+        """Commit what waited, as far as it follows the head and its time has come."""
+        going = True
+        while going:
+            before = self.head.height
+            for found, (peer, block) in list(self._early.items()):
+                if block.header.height > self.head.height + 1:
+                    continue
+                del self._early[found]
+                try:
+                    self._take_one(peer, block, now_ms, taken)
+                except InvalidBlockError as error:
+                    taken.wrong.append(Penalise(peer, str(error)))
+            going = self.head.height > before
+
+    def next_due_ms(self) -> int | None:
+        """When the next block that was too early can be taken."""
+        times = [
+            block.header.time_ms - self._rules.max_skew_ms
+            for _, block in self._early.values()
+            if block.header.height == self.head.height + 1
+        ]
+        return min(times, default=None)
+
+    def append(self, block: Block, receipts: tuple[Receipt, ...], state: WorldState) -> None:
+        """Make a block that was committed, now or before a restart, the head."""
+        self.history.append(block, receipts)
+        self.state = state
+        self._sealing.clear()
+        self._roots[block.header.height] = state.root
+        if len(self._roots) > MAX_ROOTS:
+            self._roots.popitem(last=False)
+
+    def _take_one(self, peer: bytes, block: Block, now_ms: int, taken: Taken) -> HeaderStatus:
+        status = self.check_block(block, now_ms)
+        match status:
+            case HeaderStatus.NEW:
+                self._commit(block, taken)
+            case HeaderStatus.UNKNOWN_PARENT | HeaderStatus.TOO_EARLY:
+                self._early[block_id(block.header)] = (peer, block)
+                if len(self._early) > MAX_WAITING_BLOCKS:
+                    self._early.popitem(last=False)
+            case HeaderStatus.FORKED:
+                self._fork(peer, block, taken)
+        return status
+
+    def _commit(self, block: Block, taken: Taken) -> None:
+        """Commit a block that follows the head, when enough orderers signed it; else remember who did."""
+        config = self.channel
+        seals = seals_of(block, config)
+        if not is_sealed(block, seals, config):
+            signed = self._sealing.setdefault(block_id(block.header), {})
+            signed |= {one.certificate.account: one for one in seals}
+            if len(self._sealing) > MAX_WAITING_BLOCKS:
+                self._sealing.popitem(last=False)
+            block = sealed(block, signed.values())
+            if not is_sealed(block, tuple(signed.values()), config):
+                return
+        applied = commit(self.network, self.state, block)
+        self.append(block, applied.receipts, applied.state)
+        taken.committed.append((block, applied.receipts, applied.state))
+
+    def _fork(self, peer: bytes, block: Block, taken: Taken) -> None:
+        """Another block than ours, or on top of one, signed by orderers of ours: at least one of them signed two."""
+        header = block.header
+        ours = self.history.id_at(header.height)
+        if ours is None:
+            taken.strays.append(peer)
+            return
+        accounts = tuple(Account(one.certificate.account) for one in seals_of(block, self.channel))
+        taken.forks.append(Equivocated(header.height, ours, block_id(header), accounts))
