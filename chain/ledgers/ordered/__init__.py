@@ -1,0 +1,1 @@
+"""Endorse, order, commit: a permissioned ledger in the manner of Hyperledger Fabric."""
