@@ -17,7 +17,7 @@ from chain.ledgers.ordered.raft.events import (
     SteppedDown,
     TransferFailed,
 )
-from chain.ledgers.ordered.raft.log import RaftLog, entry_bytes
+from chain.ledgers.ordered.raft.log import RaftLog, entries_bytes
 from chain.ledgers.ordered.raft.membership import Membership, with_voter
 from chain.ledgers.ordered.raft.messages import (
     Advance,
@@ -62,6 +62,7 @@ class RaftCore:
         """
         self.me = me
         self._config = config
+        self._max_message_bytes = config.max_message_bytes
         self._rng = rng
         self._now_ms = now_ms
         self._log, state = restored_log(founding, stored, applied)
@@ -77,7 +78,6 @@ class RaftCore:
         self._replication: Replication | None = None
         self._next_heartbeat_ms = 0
         self._transfer: tuple[bytes, int] | None = None
-        self._uncommitted_bytes = 0
 
     # --- what can be seen from outside
 
@@ -103,7 +103,7 @@ class RaftCore:
 
     @property
     def log(self) -> RaftLog:
-        """To look at: `commit`, `applied`, `last_index`, `snapshot`, `bytes`."""
+        """To look at: `commit`, `applied`, `last_index`, `snapshot`, `held_bytes`."""
         return self._log
 
     @property
@@ -208,7 +208,6 @@ class RaftCore:
         self._set_leader(self.me)
         self._outbox.add(BecameLeader(self._term))
         log = self._log
-        self._uncommitted_bytes = sum(entry_bytes(entry) for entry in log.since(log.commit + 1))
         self._replication = Replication(
             self.me,
             self._term,
@@ -242,25 +241,23 @@ class RaftCore:
 
     def _check_room(self, entries: list[Entry]) -> None:
         config, log = self._config, self._log
-        size = 0
-        for entry in entries:
-            if len(entry.data) > config.max_entry_bytes:
-                raise Refused("too_long", f"{len(entry.data)} bytes, allowed are {config.max_entry_bytes}")
-            size += entry_bytes(entry)
+        longest = max([len(entry.data) for entry in entries])
+        if longest > config.max_entry_bytes:
+            raise Refused("too_long", f"{longest} bytes, allowed are {config.max_entry_bytes}")
+        size = entries_bytes(entries)
         waiting = log.last_index - log.commit
         if waiting and (
             waiting + len(entries) > config.max_uncommitted_entries
-            or self._uncommitted_bytes + size > config.max_uncommitted_bytes
+            or log.uncommitted_bytes + size > config.max_uncommitted_bytes
         ):
-            raise Refused("log_full", f"{waiting} entries of {self._uncommitted_bytes} bytes are not committed yet")
-        if len(log) + len(entries) > config.max_log_entries or log.bytes + size > config.max_log_bytes:
-            raise Refused("log_full", f"{len(log)} entries of {log.bytes} bytes are not compacted yet")
+            raise Refused("log_full", f"{waiting} entries of {log.uncommitted_bytes} bytes are not committed yet")
+        if len(log) + len(entries) > config.max_log_entries or log.held_bytes + size > config.max_log_bytes:
+            raise Refused("log_full", f"{len(log)} entries of {log.held_bytes} bytes are not compacted yet")
 
     def _append(self, entries: list[Entry]) -> None:
         first = self._log.last_index + 1
         self._log.append(entries)
         self._outbox.save_entries(first)
-        self._uncommitted_bytes += sum(entry_bytes(entry) for entry in entries)
 
     def _reconfigure(
         self, change: Callable[[Configuration, bytes], Configuration], peer: bytes, now_ms: int
@@ -309,15 +306,17 @@ class RaftCore:
     def _apply(self) -> None:
         """Give the owner what is committed."""
         log, add = self._log, self._outbox.add
-        for index in range(log.applied + 1, log.commit + 1):
-            entry = log.entry(index)
+        for index, entry in enumerate(log.between(log.applied + 1, log.commit), log.applied + 1):
             if not entry.kind:
                 add(Commit(index, entry.term, entry.data))
             elif entry.kind == Kind.CONFIGURATION:
                 add(Reconfigured(index, self._membership.at(index)))
-            if self._replication is not None:
-                self._uncommitted_bytes -= entry_bytes(entry)
         log.applied = log.commit
+
+    def _commit_to(self, index: int) -> None:
+        if index > self._log.commit:
+            self._log.commit = index
+            self._apply()
 
     def _push_transfer(self, replication: Replication, peer: bytes) -> None:
         if self._transfer is not None and self._transfer[0] == peer:

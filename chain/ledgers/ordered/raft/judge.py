@@ -19,29 +19,32 @@ from chain.ledgers.ordered.raft.messages import (
     Vote,
 )
 
+_FROM_LEADER = frozenset((Append, Heartbeat, Advance, InstallSnapshot, TimeoutNow))
+
 
 def judge(me: bytes, term: int, leader: bytes | None, log: RaftLog, peer: bytes, message: Message) -> None:
     """Raise MalformedError when `peer` cannot have sent `message` to `me`, who knows `leader` in `term`."""
     if peer == me:
         raise MalformedError("a message from ourselves")
-    if isinstance(message, Append | Heartbeat | Advance | InstallSnapshot | TimeoutNow):
+    kind = type(message)
+    if kind in _FROM_LEADER:
         if message.term < term:
             return
-        if message.term == term and leader not in (None, peer):
+        if message.term == term and leader is not None and leader != peer:
             raise MalformedError(f"term {term} has another leader")
-        if isinstance(message, Append):
-            _judge_append(log, message)
-        elif isinstance(message, Heartbeat | Advance):
-            if message.commit > log.last_index:
-                raise MalformedError(f"index {message.commit} committed here, where the log ends at {log.last_index}")
-        elif isinstance(message, InstallSnapshot):
-            _agree(log, message.snapshot.index, message.snapshot.term)
-    elif isinstance(message, Appended | Rejected):
-        if isinstance(message, Appended) and message.term > term:
+        if kind is Append:
+            _judge_append(log, message)  # type: ignore[arg-type]
+        elif kind is InstallSnapshot:
+            snapshot = message.snapshot  # type: ignore[union-attr]
+            _agree(log, snapshot.index, snapshot.term)
+        elif kind is not TimeoutNow and message.commit > log.last_index:  # type: ignore[union-attr]
+            raise MalformedError(f"what is committed is not here, where the log ends at {log.last_index}")
+    elif kind is Appended or kind is Rejected:
+        if kind is Appended and message.term > term:
             raise MalformedError(f"entries of term {message.term} acknowledged, which has no leader here")
-        if message.term == term and leader == me and message.index > log.last_index:
-            raise MalformedError(f"index {message.index} answered, where the log ends at {log.last_index}")
-    elif isinstance(message, Vote) and message.granted and message.term > term + message.pre:
+        if message.term == term and leader == me and message.index > log.last_index:  # type: ignore[union-attr]
+            raise MalformedError(f"what is not here was answered, where the log ends at {log.last_index}")
+    elif kind is Vote and message.granted and message.term > term + message.pre:  # type: ignore[union-attr]
         raise MalformedError(f"a vote in term {message.term}, where none was asked for beyond {term}")
 
 

@@ -13,7 +13,7 @@ from chain.ledgers.ordered.raft.events import (
     Install,
 )
 from chain.ledgers.ordered.raft.judge import judge
-from chain.ledgers.ordered.raft.log import entry_bytes
+from chain.ledgers.ordered.raft.log import entries_bytes
 from chain.ledgers.ordered.raft.membership import with_learner, with_voter, without
 from chain.ledgers.ordered.raft.messages import (
     Advance,
@@ -146,7 +146,7 @@ class RaftNode(RaftCore):
 
         Raises MalformedError for what no correct peer can have sent; nothing changed then.
         """
-        decoded = decode_message(message, limit=self._config.max_message_bytes)
+        decoded = decode_message(message, limit=self._max_message_bytes)
         judge(self.me, self._term, self._leader, self._log, peer, decoded)
         now_ms = self._clock(now_ms)
         if decoded.term > self._term:
@@ -225,20 +225,13 @@ class RaftNode(RaftCore):
         self._outbox.send(peer, Appended(self._term, last))
 
     def _fitting(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """What the bounds of the log let through."""
         config, log = self._config, self._log
-        room, left = config.max_log_entries - len(log), config.max_log_bytes - log.bytes
-        if len(entries) > room:
-            entries = entries[: max(0, room)]
-        for place, entry in enumerate(entries):
-            left -= entry_bytes(entry)
-            if left < 0:
-                return entries[:place]
-        return entries
-
-    def _commit_to(self, index: int) -> None:
-        if index > self._log.commit:
-            self._log.commit = index
-            self._apply()
+        if log.held_bytes + self._max_message_bytes > config.max_log_bytes:
+            left = config.max_log_bytes - log.held_bytes
+            while entries and entries_bytes(entries) > left:
+                entries = entries[:-1]
+        return entries[: max(0, config.max_log_entries - len(log))]
 
     def _on_appended(self, peer: bytes, message: Appended, now_ms: int) -> None:
         replication = self._replication
