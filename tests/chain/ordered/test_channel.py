@@ -1,6 +1,8 @@
 """A channel is what can work, and becomes what enough of its admins signed, once, in sequence, on their own network."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import fields, replace
 
 from chain.codec import decode, encode
@@ -12,6 +14,7 @@ from chain.ledgers.ordered.channel import (
     CHANNEL_KEY,
     DEFAULT_BATCH,
     MAX_CHANNEL_BYTES,
+    MAX_ORGANISATIONS,
     MAX_UPDATE_SIGNATURES,
     BatchLimits,
     ContractPolicy,
@@ -91,6 +94,14 @@ def test_the_defaults_are_those_of_fabric():
 def test_the_order_in_which_a_channel_is_founded_does_not_matter():
     backwards = dict(reversed(roots().items()))
     assert found_channel(backwards, [account(n) for n in reversed(ORDERERS)], BATCH) == CONFIG
+
+
+def test_as_many_organisations_as_there_may_be():
+    """Their names must be short, for the default policies name them all."""
+    many = found_channel({f"O{i:02}": account(i + 1) for i in range(MAX_ORGANISATIONS)}, [account(1)])
+    assert Policy.parse(many.policies.admins).fewest() == MAX_UPDATE_SIGNATURES
+    with pytest.raises(GenesisError, match=r"policies.endorsement: a policy of 2,249 characters"):
+        found_channel({f"{'O' * 24}{i:02}": account(i + 1) for i in range(MAX_ORGANISATIONS)}, [account(1)])
 
 
 def test_a_configuration_is_found_in_the_state():
@@ -398,12 +409,23 @@ def test_a_bad_update__is_refused_and_changes_nothing(ctx, args, expected):
     assert attempt.writes == {} and attempt.events == []
 
 
+GOOD = encode_args(NEXT, consents(NEXT, "Oak", "Elm"))
+
+
+@given(place=st.integers(0, len(GOOD) - 1), flip=st.integers(1, 255), cut=st.booleans())
+def test_damaged_updates__are_refused_and_change_nothing(place, flip, cut):
+    damaged = GOOD[:place] if cut else GOOD[:place] + bytes([GOOD[place] ^ flip]) + GOOD[place + 1 :]
+    attempt = context()
+    with pytest.raises(Refused):
+        REGISTRY.run(attempt, "channel", "update", damaged)
+    assert attempt.writes == {} and attempt.events == []
+
+
 def test_an_update_is_not_applied_twice():
     ctx = context()
-    args = encode_args(NEXT, consents(NEXT, "Oak", "Elm"))
-    REGISTRY.run(ctx, "channel", "update", args)
+    REGISTRY.run(ctx, "channel", "update", GOOD)
     with pytest.raises(Refused, match="bad_sequence"):
-        REGISTRY.run(context(STATE.apply(ctx.writes, Version(1, 0))), "channel", "update", args)
+        REGISTRY.run(context(STATE.apply(ctx.writes, Version(1, 0))), "channel", "update", GOOD)
 
 
 def test_a_network_without_a_channel_has_no_configuration():
