@@ -167,7 +167,7 @@ class SqliteRaftStore:
         if rows and (rows[0][0] != base + 1 or rows[-1][0] != base + len(rows)):
             raise self._damaged(f"{len(rows)} entries from {rows[0][0]} to {rows[-1][0]} after {base}")
         try:
-            entries = msgspec.convert([row[1:] for row in rows], tuple[Entry, ...])
+            entries = msgspec.convert([row[1:] for row in rows], tuple[Entry, ...], builtin_types=(bytes,))
         except msgspec.ValidationError as error:
             raise MalformedError(str(error)) from None
         for entry in entries:
