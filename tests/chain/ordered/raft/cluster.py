@@ -232,9 +232,7 @@ class Cluster:
 
     def leaders(self):
         """Who believe to lead."""
-        return [
-            peer for peer, host in self.hosts.items() if host.node is not None and host.node.role is Role.LEADER
-        ]
+        return [peer for peer, host in self.hosts.items() if host.node is not None and host.node.role is Role.LEADER]
 
     def leader(self):
         """Who leads the latest term; None when nobody does."""

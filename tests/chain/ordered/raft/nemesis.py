@@ -30,6 +30,7 @@ class Nemesis:
             ),
         )
         self.refusals = {}
+        self.over = False
 
     def run(self):
         """Make trouble, heal, and see that everybody comes to the same."""
@@ -38,7 +39,7 @@ class Nemesis:
         cluster.later(rng.randint(50, 150), self.load)
         cluster.later(rng.randint(50, 300), self.trouble)
         cluster.run(end)
-        self.load = self.trouble = lambda: None
+        self.over = True
         cluster.faults = Faults()
         cluster.heal()
         for peer, host in cluster.hosts.items():
@@ -65,19 +66,35 @@ class Nemesis:
             self.refusals[refused.reason] = self.refusals.get(refused.reason, 0) + 1
 
     def load(self):
+        if self.over:
+            return
         cluster, rng = self.cluster, self.rng
         for peer in cluster.leaders():
             cluster.proposed += 1
             self.ask(peer, "propose", b"%d" % cluster.proposed)
-        cluster.later(rng.choice((2, 5, 10, 30)), lambda: self.load())
+        cluster.later(rng.choice((2, 5, 10, 30)), self.load)
 
     def trouble(self):
+        if self.over:
+            return
         cluster, rng = self.cluster, self.rng
         peers = list(cluster.hosts)
         alive = [peer for peer in peers if cluster.node(peer) is not None]
         leader = cluster.leader()
         what = rng.choice(
-            ("crash", "crash_leader", "part", "part", "one_way", "heal", "compact", "compact", "transfer", "change", "change")
+            (
+                "crash",
+                "crash_leader",
+                "part",
+                "part",
+                "one_way",
+                "heal",
+                "compact",
+                "compact",
+                "transfer",
+                "change",
+                "change",
+            )
         )
         if what == "crash" and alive:
             self.kill(rng.choice(alive))
@@ -106,7 +123,7 @@ class Nemesis:
                 choices += [("remove", rng.choice(configuration.voters))]
             if choices:
                 self.ask(leader, *rng.choice(choices))
-        cluster.later(rng.randint(10, 200), lambda: self.trouble())
+        cluster.later(rng.randint(10, 200), self.trouble)
 
     def kill(self, peer):
         self.cluster.crash(peer)
