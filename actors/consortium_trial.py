@@ -181,8 +181,8 @@ class Member:
         self._due_ms = None
         now_ms = self.trial.now_ms
         self.carry(self.ledger.tick(now_ms))
-        if self.up and self.orderer is not None:
-            self.carry(self.orderer.tick(now_ms))
+        if self.orderer is not None:
+            self.carry(self.orderer.tick(now_ms))  # carries nothing out when it has crashed meanwhile
 
     # --- messages ---------------------------------------------------------------------------------------------
 
