@@ -175,6 +175,8 @@ def _check_configuration(scene: _Scene, envelope: Envelope) -> None:
         check_update(scene.config, config, signatures, scene.network.id, scene.at_ms)
         if written != {CHANNEL_KEY: encode(config)}:
             raise Refused("not_an_update", "something else is written than what admins signed")
+        if scene.rules.consensus == "solo" and len(config.orderers) != 1:
+            raise Refused("invalid_channel", f"{len(config.orderers)} orderers, solo has one")
     except Refused as refused:
         raise Invalid(ValidationCode.INVALID_CONFIG_TRANSACTION, str(refused)) from None
 
