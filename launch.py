@@ -341,7 +341,7 @@ def _configure(
     if seed is not None:
         config = msgspec.structs.replace(config, seed=seed)
     if actors is not None:
-        config = msgspec.structs.replace(config, population=scaled(config.population, actors))
+        config = scaled(config, actors)
     if reports is None:
         return config, None
     file, config = load_reports(reports, config)

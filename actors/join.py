@@ -11,9 +11,9 @@ from actors import keyfile
 from actors.data_directory import MAX_GENESIS_BYTES, DataDirectory
 from actors.identity import SEED_BYTES, Identity
 from actors.messages import GENESIS
-from actors.population import ROLES, Member
+from actors.population import Member
 from actors.run import Joining
-from actors.scenario import PlaceConfig, PopulationConfig, Scenario, ScenarioError
+from actors.scenario import ROLES, PlaceConfig, PopulationConfig, Scenario, ScenarioError
 from actors.sensing.mobility import Point
 from chain.codec import decode
 from chain.errors import GenesisError, MalformedError
