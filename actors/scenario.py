@@ -30,6 +30,8 @@ REPORT_TYPES = ("inundation", "fire", "pothole", "accident", "streetlight", "was
 
 ROLES = ("requester", "worker", "miner", "orderer", "endorser", "mec", "facility")
 """Of actors; the tables of ``[population]``."""
+PLACELESS = ("miner", "orderer", "endorser")
+"""Roles whose actors are nowhere in particular."""
 ABSENT: Mapping[LedgerKind, tuple[str, ...]] = {"pow": ("orderer", "endorser"), "ordered": ("miner",)}
 """Roles that have nothing to do on a kind of ledger."""
 
