@@ -97,7 +97,9 @@ class Storm:
         names = [member.name for member in trial.members.values()]
         apart = set(rng.sample(names, rng.randrange(1, len(names) // 2 + 1)))
         one_way = rng.random() < 0.3
-        trial.cuts = lambda one, other: (one in apart) > (other in apart) if one_way else (one in apart) != (other in apart)
+        trial.cuts = lambda one, other: (
+            (one in apart) > (other in apart) if one_way else (one in apart) != (other in apart)
+        )
         trial.at(trial.now_ms + rng.randrange(50, 1_500), self._join)
 
     def _join(self) -> None:
