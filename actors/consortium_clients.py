@@ -43,6 +43,8 @@ class Call:
     attempts: int = 0
     envelope: Envelope | None = None
     """Of the latest attempt, once it was endorsed."""
+    refusals: dict[str, set[str]] = field(default_factory=dict)
+    """By reason: organisations whose peers refused to endorse it."""
     tried: list[TxId] = field(default_factory=list)
     """Ids of all attempts that were endorsed and signed, in order."""
     ended_ms: int | None = None
@@ -113,11 +115,11 @@ class Clients:
         proposal = Proposal(transaction, self._creators.get(call.client), trial.now_ms)
         answers: dict[bytes, Endorsed] = {}
 
-        def take(answer: Endorsed | Refused) -> None:
+        def take(by: Member, answer: Endorsed | Refused) -> None:
             if call.attempts != attempt or call.ended_ms is not None or call.envelope is not None:
                 return
             if isinstance(answer, Refused):
-                self._end(call, answer.reason)
+                self._refused(call, by, answer)
                 return
             # The first of each, for the network may double a question or an answer.
             answers.setdefault(answer.endorsement.certificate.account, answer)
@@ -126,13 +128,25 @@ class Clients:
 
         for endorser in call.endorsers:
             if endorser is call.gateway:
-                take(_endorsed(endorser, proposal))
+                take(endorser, _endorsed(endorser, proposal))
             else:
                 trial.deliver(call.gateway, endorser.account, lambda to: self._answer(to, call, proposal, take))
 
-    def _answer(self, to: Member, call: Call, proposal: Proposal, take: Callable[[Endorsed | Refused], None]) -> None:
+    def _answer(
+        self, to: Member, call: Call, proposal: Proposal, take: Callable[[Member, Endorsed | Refused], None]
+    ) -> None:
         answer = _endorsed(to, proposal)
-        self._trial.deliver(to, call.gateway.account, lambda _: take(answer))
+        self._trial.deliver(to, call.gateway.account, lambda _: take(to, answer))
+
+    def _refused(self, call: Call, by: Member, refused: Refused) -> None:
+        """One endorser alone may lie: a refusal stands when another organisation says the same, or nobody else is asked."""
+        call.refusals.setdefault(refused.reason, set()).add(by.organisation)
+        if call.fixed or len(call.refusals[refused.reason]) > 1:
+            self._end(call, refused.reason)
+            return
+        call.endorsers = self._choose() or call.endorsers
+        call.gateway = call.endorsers[0]
+        self._again(call, refused.reason, at_once=True)
 
     def _unanswered(self, call: Call, attempt: int) -> None:
         """Endorsers did not answer in time: ask again, nothing was ordered."""
@@ -207,8 +221,9 @@ class Clients:
         else:
             self._end(call, reason)
 
-    def _again(self, call: Call, why: str) -> None:
-        if call.attempts >= self._attempts:
+    def _again(self, call: Call, why: str, *, at_once: bool = False) -> None:
+        """`at_once` does not count: nothing was ordered."""
+        if call.attempts >= self._attempts + 8 * at_once:
             self._end(call, why)
             return
         pause_ms = self._trial.rng.randint(1, 2 * PAUSE_MS * 2 ** min(6, call.attempts - 1))

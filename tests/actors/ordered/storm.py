@@ -37,6 +37,7 @@ class Storm:
         make: Callable[[Trial, str, str, str], Member] = Member,
         consensus: str = "raft",
         crash_every_ms: int = 400,
+        away_ms: int = 2_000,
     ) -> None:
         self.rng = rng = Random(f"{seed}/storm")
         spread = rng.choice((2, 10, 40))
@@ -55,7 +56,11 @@ class Storm:
         )
         self.clients = Clients(trial, attempts=1_000)
         self.watch = Watch(trial, self.clients)
+        self.away_ms = away_ms
         self.crashes = 0
+        """That were arranged."""
+        self.kills = 0
+        """That came about."""
         self.end_ms = trial.now_ms + duration_ms
         for _ in range(calls):
             trial.at(trial.now_ms + rng.randrange(duration_ms), self._call)
@@ -81,10 +86,11 @@ class Storm:
         assert member is not None
         member.dies_after = rng.randrange(12)
         self.crashes += 1
-        trial.at(trial.now_ms + rng.randrange(50, 2_000), self._restart, member)
+        trial.at(trial.now_ms + rng.randrange(20, self.away_ms), self._restart, member)
 
     def _restart(self, member: Member) -> None:
         if not member.up:
+            self.kills += 1
             member.start()
         else:
             member.dies_after = None
@@ -112,9 +118,7 @@ class Storm:
         trial.links = Links()
         trial.cuts = lambda _, __: False
         for member in trial.members.values():
-            member.dies_after = None
-            if not member.up:
-                member.start()
+            self._restart(member)
 
     def run(self) -> None:
         """Raises BrokenError."""
