@@ -128,15 +128,18 @@ class Clients:
 
         for endorser in call.endorsers:
             if endorser is call.gateway:
-                take(endorser, _endorsed(endorser, proposal))
+                answer = endorser.ask_endorsement(proposal)
+                if answer is not None:
+                    take(endorser, answer)
             else:
                 trial.deliver(call.gateway, endorser.account, lambda to: self._answer(to, call, proposal, take))
 
     def _answer(
         self, to: Member, call: Call, proposal: Proposal, take: Callable[[Member, Endorsed | Refused], None]
     ) -> None:
-        answer = _endorsed(to, proposal)
-        self._trial.deliver(to, call.gateway.account, lambda _: take(to, answer))
+        answer = to.ask_endorsement(proposal)
+        if answer is not None:
+            self._trial.deliver(to, call.gateway.account, lambda _: take(to, answer))
 
     def _refused(self, call: Call, by: Member, refused: Refused) -> None:
         """One endorser alone may lie: a refusal stands when another organisation says the same, or nobody else is asked."""
@@ -238,10 +241,3 @@ class Clients:
         if call.ended_ms is None:
             call.ended_ms, call.outcome = self._trial.now_ms, outcome
             call.on_end(call)
-
-
-def _endorsed(member: Member, proposal: Proposal) -> Endorsed | Refused:
-    try:
-        return member.endorse(proposal)
-    except Refused as refused:
-        return refused
