@@ -147,25 +147,24 @@ class Clients:
         if call.fixed or len(call.refusals[refused.reason]) > 1:
             self._end(call, refused.reason)
             return
-        call.endorsers = self._choose() or call.endorsers
-        call.gateway = call.endorsers[0]
+        self._ask_others(call)
         self._again(call, refused.reason, at_once=True)
 
     def _unanswered(self, call: Call, attempt: int) -> None:
         """Endorsers did not answer in time: ask again, nothing was ordered."""
         if call.attempts != attempt or call.envelope is not None or call.ended_ms is not None:
             return
-        if not call.fixed:
-            call.endorsers = self._choose() or call.endorsers
-            call.gateway = call.endorsers[0]
+        self._ask_others(call)
         self._attempt(call)
 
-    def _choose(self) -> Sequence[Member]:
-        """Peers of two organisations that are up, at random; nobody when there are not so many."""
+    def _ask_others(self, call: Call) -> None:
+        """Next time, ask peers of two organisations that are up, at random, when there are so many."""
         up = [peer for peer in self._trial.peers if peer.up]
         self._trial.rng.shuffle(up)
         chosen = list({peer.organisation: peer for peer in up}.values())[:2]
-        return chosen if len(chosen) == 2 else ()
+        if len(chosen) == 2 and not call.fixed:
+            call.endorsers = chosen
+            call.gateway = chosen[0]
 
     # --- submit -----------------------------------------------------------------------------------------------
 
@@ -176,6 +175,7 @@ class Clients:
                 check_endorsed(ledger.channel, proposal, answer, trial.now_ms)
             agreement = agree(ledger.channel, ledger.state, proposal, answers, trial.now_ms)
             if agreement is None:
+                self._ask_others(call)
                 self._again(call, "endorsements_differ")
                 return
             call.envelope = sign_envelope(trial.keys[call.client], prepare(proposal, agreement))

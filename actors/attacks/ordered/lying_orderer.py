@@ -23,7 +23,7 @@ from chain.ledgers.ordered.blocks import seal
 from chain.merkle import transactions_root
 from chain.values import Block
 
-LOAD_MS = 1_000
+LOAD_MS = 400
 """How long customers pay each other."""
 
 
@@ -78,7 +78,7 @@ def run_lies(
     for number in range(LOAD_MS // 10):
         sender, to = trial.rng.sample(trial.customers, 2)
         trial.at(trial.now_ms + 10 * number, pay, clients, sender, to, 1 + number, trial)
-    trial.run_for(LOAD_MS + 2_000)
+    trial.run_for(LOAD_MS + 1_500)
     return trial, liar
 
 
