@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from random import Random
 from typing import Any, Literal
 
 import trio
@@ -39,6 +40,8 @@ from net.transport import Transport
 FIRST_RESTART_S = 1.0
 LAST_RESTART_S = 30.0
 SPARES = 2
+VOUCHING = 8
+"""Peers of an ordered network that a light actor keeps to at most: a majority of up to 15 organisations."""
 ACTIVITY = ("reported", "ballot", "voted", "revealed", "missed")
 NEIGHBOURS = 2
 
@@ -301,7 +304,7 @@ class Swarm:
         rng = self.world.rng(member.name, "peers")
         gateways = [m for m in self.members if m.role == "mec"] or [m for m in self.members if m.role in LEDGER_ROLES]
         others = [m for m in self.members if m.role not in LEDGER_ROLES and m.name in self.actors]
-        spares = [m.identity.peer_id for m in rng.sample(gateways, min(SPARES, len(gateways)))]
+        spares = [m.identity.peer_id for m in self._vouching(rng) or rng.sample(gateways, min(SPARES, len(gateways)))]
         return LightNode(
             world,
             member.name,
@@ -310,6 +313,15 @@ class Swarm:
             spares=[*spares, *self._known],
             neighbours=[m.identity.peer_id for m in rng.sample(others, min(NEIGHBOURS, len(others)))],
         )
+
+    def _vouching(self, rng: Random) -> Sequence[Member]:
+        """On an ordered network one peer of each organisation: a phone believes what enough of them say alike."""
+        of: dict[str, list[Member]] = {}
+        for member in self.members:
+            if member.certificate is not None and member.certificate.role == "peer":
+                of.setdefault(member.certificate.organisation, []).append(member)
+        chosen = [rng.choice(of[organisation]) for organisation in sorted(of)]
+        return rng.sample(chosen, min(VOUCHING, len(chosen)))
 
     def _listen(self, t: int, actor: str, kind: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002 - a Listener
         if kind in self.activity:
