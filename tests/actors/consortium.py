@@ -4,9 +4,9 @@
 service was replaced by the test.
 """
 
+import dataclasses
 import random
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import trio
 from msgspec.structs import replace
@@ -83,15 +83,15 @@ def network(batch=BATCH, proposal_ttl_ms=60_000, **changes):
     )
 
 
-@dataclass
+@dataclasses.dataclass
 class Consortium:
     world: World
     memory: MemoryNetwork
     nursery: trio.Nursery
-    nodes: dict[str, FullNode] = field(default_factory=dict)
-    records: list[tuple[str, str, dict]] = field(default_factory=list)
+    nodes: dict[str, FullNode] = dataclasses.field(default_factory=dict)
+    records: list[tuple[str, str, dict]] = dataclasses.field(default_factory=list)
 
-    mishaps: list[str] = field(default_factory=list)
+    mishaps: list[str] = dataclasses.field(default_factory=list)
     """What the test expects to go wrong in the eyes of the run."""
 
     def said(self, kind, actor=None):
@@ -182,3 +182,9 @@ async def consortium(net=None, *, peers=None, nodes=None, ordering=True, latency
         yield it
         nursery.cancel_scope.cancel()
     assert world.errors == it.mishaps
+
+
+def mute(it, asker, asked):
+    """What one peer asks of another arrives a minute late."""
+    source, target = it.peer(asker).identity.peer_id, it.peer(asked).identity.peer_id
+    it.memory.set_conditions(source, target, dataclasses.replace(it.memory.conditions(source, target), latency_s=60.0))
