@@ -46,7 +46,7 @@ class Nemesis:
         )
         self.refusals = {}
         self.over = False
-        self.repertoire = REPERTOIRE + rng.choice(((), ("stand",) * 6, ("strand",) * 3))
+        self.repertoire = REPERTOIRE + rng.choice(((), ("stand",) * 6, ("strand",) * 3, ("riot",) * 6))
 
     def run(self):
         """Make trouble, heal, and see that everybody comes to the same."""
@@ -109,6 +109,12 @@ class Nemesis:
                 if peer != leader:
                     cluster.kill(peer, 20)
             cluster.later(rng.randint(50, 120), cluster.heal)
+        elif what == "riot":
+            # Nobody remembers a lease, and several stand at once for the same term.
+            for peer in alive:
+                cluster.kill(peer, 5)
+            for peer in rng.sample(peers, 3):
+                cluster.later(rng.randint(6, 9), self.stand, peer)
         elif what == "stand":
             for peer in rng.sample(alive, min(len(alive), 2)):
                 self.ask(peer, "campaign")
@@ -136,3 +142,7 @@ class Nemesis:
             if choices:
                 self.ask(leader, *rng.choice(choices))
         cluster.later(rng.randint(10, 200), self.trouble)
+
+    def stand(self, peer):
+        if self.cluster.node(peer) is not None:
+            self.cluster.do(peer, "campaign")
