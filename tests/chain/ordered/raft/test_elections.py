@@ -211,6 +211,33 @@ def test_candidates_who_tie_are_told_apart_by_chance():
         assert cluster.run_until(lambda: cluster.leader() is not None) <= 3 * ELECTION_MS  # noqa: B023
 
 
+def test_of_two_who_ask_at_the_same_time_one_gives_way():
+    """Each would get the other's pre-vote, stand, and vote for itself."""
+    cluster = Cluster(1, 3, faults=STEADY)
+    cluster.crash(THREE)
+    cluster.do(ONE, "campaign")
+    cluster.do(TWO, "campaign")
+    cluster.run(10)
+    assert cluster.leaders() == [TWO] and cluster.node(TWO).term == 1
+
+
+def test_who_gives_way_to_nobody_stands_again():
+    """A pre-candidate that cannot win keeps others from winning for a tick alone: here FIVE hears THREE and nobody else."""
+    cluster = Cluster(1, 5, faults=STEADY)
+    for peer in (ONE, TWO):
+        cluster.crash(peer)
+    cluster.cuts |= {(FIVE, FOUR), (FOUR, FIVE)}
+    cluster.do(FIVE, "campaign")
+    assert cluster.run_until(lambda: cluster.leader() == THREE) <= 20 * ELECTION_MS
+
+
+def test_who_has_more_of_the_log_stands_soon_after_one_who_has_less():
+    cluster = Cluster(1, 3, faults=STEADY, logs={1: [1], 2: [1, 1], 3: [1, 1]})
+    cluster.do(ONE, "campaign")
+    took = cluster.run_until(lambda: cluster.leader() in (TWO, THREE))
+    assert took <= CONFIG.tick_ms + ELECTION_MS // 4 + 10
+
+
 def test_only_a_candidate_counts_votes():
     node = node_of()
     tell(node, TWO, Vote(0, False, False))
@@ -278,7 +305,8 @@ def test_deadlines_are_computed_and_nobody_ticks_at_rest():
 
 
 def test_the_clock_may_stand_still_and_not_go_back():
-    node = node_of(now_ms=1_000)
+    node = node_of()
+    tell(node, TWO, Heartbeat(1, 0), 1_000)
     deadline = node.next_deadline_ms()
     tell(node, TWO, Heartbeat(1, 0), 500)
     assert node.next_deadline_ms() == deadline
