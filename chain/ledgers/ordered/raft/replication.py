@@ -70,9 +70,8 @@ class Replication:
 
     def send_new(self, now_ms: int) -> None:
         """Send everybody who can take them the entries that it lacks."""
-        for peer, progress in self.followers.items():
-            if not progress.paused and progress.next <= self._log.last_index:
-                self._send(peer, progress, now_ms)
+        for peer in self.followers:
+            self.go_on(peer, now_ms)
 
     def _send(self, peer: bytes, progress: Progress, now_ms: int, *, empty: bool = False) -> None:
         """Send entries from `progress.next` on (none if `empty`), or the snapshot that stands for them."""

@@ -18,7 +18,7 @@ REPERTOIRE = (
     "change",
     "change",
 )
-TROUBLE_MS = 5_000
+TROUBLE_MS = 8_000
 LIVELY_MS = 3_000
 """Thirty election timeouts, after which a healed cluster must have committed and applied everything."""
 

@@ -269,8 +269,6 @@ def full_node(**bounds):
     [
         ({"max_uncommitted_entries": 3}, "log_full: 3 entries of 80 bytes are not committed"),
         ({"max_uncommitted_bytes": 90}, "log_full: 3 entries of 80 bytes are not committed"),
-        ({"max_log_entries": 3, "max_uncommitted_entries": 3}, "log_full"),
-        ({"max_log_bytes": 90}, "log_full: 3 entries of 80 bytes are not compacted"),
     ],
 )
 def test_propose__refuses_when_full(bounds, reason):
@@ -284,17 +282,27 @@ def test_propose__refuses_when_full(bounds, reason):
 
 
 def test_propose__accepts_again_when_there_is_room():
-    node = full_node(max_uncommitted_entries=2, max_log_entries=3)
+    node = full_node(max_uncommitted_entries=2, max_log_entries=4)
     node.propose(b"x", 0)
     with pytest.raises(Refused, match="not committed"):
         node.propose(b"x", 0)
     tell(node, TWO, Appended(1, 2))
-    node.propose(b"x", 0)
-    tell(node, TWO, Appended(1, 3))
-    with pytest.raises(Refused, match="not compacted"):
+    node.propose_all([b"x", b"x"], 0)
+    tell(node, TWO, Appended(1, 4))
+    with pytest.raises(Refused, match="4 entries of 67 bytes are not compacted"):
         node.propose(b"x", 0)
     node.compact(3, b"")
     node.propose(b"x", 0)
+
+
+def test_propose__refuses_bytes_that_are_not_compacted():
+    node = full_node(max_uncommitted_bytes=50, max_entry_bytes=30, max_log_bytes=100)
+    for index in (1, 2, 3):
+        tell(node, TWO, Appended(1, index))
+        if index < 3:
+            node.propose(bytes(20), 0)
+    with pytest.raises(Refused, match="log_full: 3 entries of 88 bytes are not compacted"):
+        node.propose(bytes(20), 0)
 
 
 def test_one_proposal_above_the_bound_on_bytes_passes_when_nothing_waits():
@@ -321,7 +329,7 @@ def test_a_follower_whose_log_is_full_takes_more_when_its_owner_compacts():
     cluster.elect(ONE)
     cluster.run(20)
     cluster.crash(THREE)
-    cluster.config = replace(CONFIG, max_log_entries=10, max_uncommitted_entries=10)
+    cluster.config = replace(CONFIG, max_log_entries=10, max_uncommitted_entries=5)
     cluster.restart(THREE)
     cluster.propose(count=16)
     cluster.run(100)
@@ -335,7 +343,7 @@ def test_a_follower_whose_log_is_full_takes_more_when_its_owner_compacts():
 
 
 def test_a_follower_takes_what_fits_in_bytes():
-    node = node_of(config=replace(CONFIG, max_log_bytes=100))
+    node = node_of(config=replace(CONFIG, max_log_bytes=100, max_uncommitted_bytes=50, max_entry_bytes=30))
     entries = tuple(Entry(1, 0, bytes(24)) for _ in range(4))
     assert tell(node, TWO, Append(1, 0, 0, 4, entries)) == [(TWO, Appended(1, 2))]
     assert tell(node, TWO, Append(1, 2, 1, 4, entries[2:])) == []
@@ -351,6 +359,7 @@ def test_a_follower_takes_what_fits_in_bytes():
         {"max_append_entries": 5_000},
         {"max_entry_bytes": 2**30},
         {"max_log_entries": 10},
+        {"max_log_bytes": 2**26},
     ],
 )
 def test_config__rejects_what_cannot_work(wrong):
