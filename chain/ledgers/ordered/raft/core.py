@@ -63,7 +63,6 @@ class RaftCore:
         self.me = me
         self._config = config
         self._max_message_bytes = config.max_message_bytes
-        self._rng = rng
         self._now_ms = now_ms
         self._log, state = restored_log(founding, stored, applied)
         self._term, self._vote = state.term, state.vote

@@ -231,8 +231,9 @@ class RaftNode(RaftCore):
             break
         if entries and last == previous:
             return  # No room: asked again with the next heartbeat, when the owner may have compacted.
-        self._commit_to(min(message.commit, last))
+        # The answer first: applying may take its time.
         self._outbox.send(peer, Appended(self._term, last))
+        self._commit_to(min(message.commit, last))
 
     def _fitting(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """What the bounds of the log let through."""
@@ -262,8 +263,8 @@ class RaftNode(RaftCore):
 
     def _on_heartbeat(self, peer: bytes, message: Heartbeat, now_ms: int) -> None:
         self._heed(peer, now_ms)
-        self._commit_to(message.commit)
         self._outbox.send(peer, HeartbeatReply(self._term))
+        self._commit_to(message.commit)
 
     def _on_heartbeat_reply(self, peer: bytes, _message: HeartbeatReply, now_ms: int) -> None:
         if self._replication is not None:
@@ -277,16 +278,17 @@ class RaftNode(RaftCore):
     def _on_install_snapshot(self, peer: bytes, message: InstallSnapshot, now_ms: int) -> None:
         self._heed(peer, now_ms)
         snapshot, log = message.snapshot, self._log
-        if snapshot.index > log.commit:
-            if log.term(snapshot.index) == snapshot.term:
-                self._commit_to(snapshot.index)
-            else:
-                log.restore(snapshot)
-                self._membership.restore(snapshot)
-                self._outbox.save_snapshot(snapshot)
-                self._outbox.save_entries(snapshot.index + 1)
-                self._outbox.add(Install(snapshot))
-        self._outbox.send(peer, Appended(self._term, log.commit))
+        self._outbox.send(peer, Appended(self._term, max(snapshot.index, log.commit)))
+        if snapshot.index <= log.commit:
+            return
+        if log.term(snapshot.index) == snapshot.term:
+            self._commit_to(snapshot.index)
+            return
+        log.restore(snapshot)
+        self._membership.restore(snapshot)
+        self._outbox.save_snapshot(snapshot)
+        self._outbox.save_entries(snapshot.index + 1)
+        self._outbox.add(Install(snapshot))
 
     def _on_timeout_now(self, peer: bytes, _message: TimeoutNow, now_ms: int) -> None:
         if self._replication is None and self._leader in (None, peer) and self.me in self._membership.voters:
