@@ -24,7 +24,7 @@ WATCHED = {
     "trio._core": "the private scheduling switches have one door: actors/virtual_time.py",
     "libp2p": "libp2p has one door: net/libp2p_host.py and its parts; speak to the Transport in net/transport.py",
     "aioquic": "QUIC has one door: net/libp2p_quic.py and its socket, net/libp2p_udp.py",
-    "sqlite3": "SQLite has one door: chain/sqlite_store.py; speak to the Store in chain/store.py",
+    "sqlite3": "SQLite has one door a kind of store: speak to the Store in chain/store.py, or to a RaftStore",
     "quart": "Quart has one door: web/; actors offer actors/control.py",
     "quart_trio": "Quart has one door: web/; actors offer actors/control.py",
     "hypercorn": "Hypercorn has one door: web/; actors offer actors/control.py",
