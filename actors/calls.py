@@ -19,6 +19,7 @@ from chain.contract import encode_args
 from chain.errors import Refused
 from chain.keys import sign_transaction
 from chain.ledgers.ordered.assemble import sign_envelope
+from chain.ledgers.ordered.channel import ANYONE, ChannelConfig
 from chain.ledgers.ordered.msp import Certificate
 from chain.ledgers.ordered.values import CONFLICTS, NONCE_RANDOM_BITS, Envelope, nonce_at
 from chain.values import BlockId, Transaction, TxId
@@ -175,6 +176,11 @@ def _in_vain(contract: str, method: str, stage: Stage, patience_s: float, notes:
     return "; ".join(
         [f"{contract}.{method} is not {stage} after {patience_s:g} s", *dict.fromkeys(known[:1] + known[-2:])]
     )
+
+
+def shown_by(world: World, identity: Identity, config: ChannelConfig) -> Certificate | None:
+    """The certificate that an actor shows with a proposal: none where anyone may write, lest everybody learns who it is."""
+    return None if config.policies.writers == ANYONE else world.certificates.get(identity.account)
 
 
 def ordering_trouble(orderers: int, leader: bytes) -> str:

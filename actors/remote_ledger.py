@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import trio
 
 from actors.belief import AttestedBelief, Belief, WorkBelief
-from actors.calls import Calls, EndorsedCalls, Note, SequencedCalls, ordering_trouble
+from actors.calls import Calls, EndorsedCalls, Note, SequencedCalls, ordering_trouble, shown_by
 from actors.gateway_messages import (
     MAX_WAIT_MS,
     Accepted,
@@ -53,7 +53,7 @@ from actors.world import World
 from chain.codec import encode
 from chain.contract import encode_args
 from chain.errors import MalformedError, Refused
-from chain.ledgers.ordered.channel import ANYONE, ChannelConfig, OrderedRules
+from chain.ledgers.ordered.channel import ChannelConfig, OrderedRules
 from chain.ledgers.ordered.msp import Certificate
 from chain.ledgers.ordered.values import Envelope, decode_envelope, proposal_digest, proposal_of
 from chain.ledgers.pow.parameters import PowRules
@@ -83,16 +83,14 @@ class RemoteLedger:
         overlay: Overlay,
         gateways: Callable[[], Sequence[PeerId]],
         world: World,
-        certificate: Certificate | None = None,
     ) -> None:
-        """`certificate` is the identity's, for an ordered ledger where not everybody may write."""
         self.identity = identity
         self._overlay = overlay
         self._gateways = gateways
         self._network = world.network
-        self._belief, self._calls = self._ways(world, certificate)
+        self._belief, self._calls = self._ways(world)
 
-    def _ways(self, world: World, certificate: Certificate | None) -> tuple[Belief, Calls]:
+    def _ways(self, world: World) -> tuple[Belief, Calls]:
         """How this kind of ledger is believed and called."""
         match world.genesis.ledger:
             case PowRules():
@@ -103,7 +101,7 @@ class RemoteLedger:
                 calls = EndorsedCalls(
                     world,
                     self.identity,
-                    creator=lambda: None if belief.config.policies.writers == ANYONE else certificate,
+                    creator=lambda: shown_by(world, self.identity, belief.config),
                     prepare=self._prepare,
                     submit=self._submit_envelope,
                     await_stage=self._await_stage,

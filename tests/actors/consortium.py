@@ -104,13 +104,15 @@ class Consortium:
     def orderer(self):
         return self.nodes["orderer"]
 
-    def local(self, number, **how):
+    def local(self, number):
         node = self.peer(number)
-        return LocalLedger(node, node.identity, **how)
+        return LocalLedger(node, node.identity)
 
     async def node(self, name, core, *, make=FullNode):
         """Start a ledger node that knows those which are up."""
         me = identity(name)
+        if core.signer is not None:
+            self.world.certificates[me.account] = core.signer.certificate
         transport = self.memory.attach(me.peer_id)
         known = [node.identity.peer_id for node in self.nodes.values()]
         node = make(self.world, name, me, transport, core, MemoryStore(), known)
@@ -123,12 +125,14 @@ class Consortium:
     async def light(self, name, gateways=(1, 2, 3), *, shown=None):
         """A phone's ledger, by way of these peers."""
         me = identity(name)
+        if shown is not None:
+            self.world.certificates[me.account] = shown
         overlay = open_overlay(self.world, name, me, self.memory.attach(me.peer_id))
         await self.nursery.start(overlay.run)
         peers = [self.peer(number).identity.peer_id for number in gateways]
         for peer in peers:
             await overlay.connect(peer, self.world.addresses.of(peer))
-        return RemoteLedger(me, overlay, lambda: [peer for peer in peers if peer in overlay.peers()], self.world, shown)
+        return RemoteLedger(me, overlay, lambda: [peer for peer in peers if peer in overlay.peers()], self.world)
 
 
 def make_world(net):
