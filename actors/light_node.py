@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import trio
 
 from actors.enrolment import MAX_OPERATORS
-from actors.gateway import RemoteLedger
 from actors.identity import Identity
 from actors.ledger import GatewayError
 from actors.light_links import LightLinks
 from actors.links import open_overlay
+from actors.remote_ledger import RemoteLedger
 from actors.sensing.mobility import Point
 from actors.world import World
 from chain.contracts.spatial_records import Operator

@@ -170,7 +170,7 @@ class Infiltrated(Swarm):
         if make is None:
             return node
         known = [m.identity.peer_id for m in self.members if m.role in LEDGER_ROLES and m is not member]
-        other = make(world, member.name, member.identity, transport, node.core, self._stores[member.name], known)
+        other = make(world, member.name, member.identity, transport, node.pow, self._stores[member.name], known)
         other.witnesses += node.witnesses
         return other
 

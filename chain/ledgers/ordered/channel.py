@@ -3,7 +3,7 @@
 The current configuration is in the world state under CHANNEL_KEY; `chain.contracts.channel` and `update` change it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Final
 
@@ -291,7 +291,7 @@ def default_policies(organisations: Mapping[str, Account]) -> Policies:
 
 def found_channel(
     organisations: Mapping[str, Account],
-    orderers: "tuple[Account, ...] | list[Account]",
+    orderers: Sequence[Account],
     batch: BatchLimits = DEFAULT_BATCH,
     policies: Policies | None = None,
 ) -> ChannelConfig:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations
 
-from chain.ledgers.ordered.policy_text import MEMBER, Principal, Rule
+from chain.ledgers.ordered.policy_text import MEMBER, OutOf, Principal, Rule
 
 MAX_STEPS = 10_000
 """Of one search: some 20 ms."""
@@ -91,7 +91,7 @@ class _Assignment:
         kinds = sorted(kind for kind in supply if any(leaf.matches(kind) for leaf in scarce))
         self._all = tuple(supply[kind] for kind in kinds)
         self._fitting = {leaf: [i for i, kind in enumerate(kinds) if leaf.matches(kind)] for leaf in scarce}
-        self._plans: dict[Rule, tuple[int, list[Rule]]] = {}
+        self._plans: dict[OutOf, tuple[int, list[Rule]]] = {}
         self._steps = 0
 
     def exists(self, rule: Rule) -> bool:
@@ -120,11 +120,10 @@ class _Assignment:
                     left[count + 1] |= self._left_by(child, before)
         return left[missing]
 
-    def _plan(self, rule: Rule) -> tuple[int, list[Rule]]:
+    def _plan(self, rule: OutOf) -> tuple[int, list[Rule]]:
         """How many of a gate's rules are missing when those that cost nothing hold, and the others that can hold."""
         plan = self._plans.get(rule)
         if plan is None:
-            assert not isinstance(rule, Principal)  # noqa: S101 - for mypy
             dear = [child for child in rule.rules if not _holds(child, self._free)]
             missing = rule.n - (len(rule.rules) - len(dear))
             plan = self._plans[rule] = missing, [child for child in dear if _holds(child, self._hopeful)]

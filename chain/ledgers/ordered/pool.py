@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from chain.codec import encode, transaction_id
 from chain.errors import Refused
@@ -96,6 +97,11 @@ class EnvelopePool:
         """When the one that has waited longest expires; none before does that matter much."""
         first = next(iter(self._waiting.values()), None)
         return None if first is None else made_ms(first.envelope.transaction) + self._ttl_ms + 1
+
+    def since(self, serial: int) -> list[Waiting]:
+        """Those that came after the one with that serial, in order of arrival; costs what it returns."""
+        fresh = list(takewhile(lambda waiting: waiting.serial > serial, reversed(self._waiting.values())))
+        return fresh[::-1]
 
     def __iter__(self) -> Iterator[Waiting]:
         """In order of arrival."""

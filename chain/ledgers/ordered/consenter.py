@@ -1,0 +1,186 @@
+"""How orderers agree on the order of batches: alone (`Solo`), or by Raft.
+
+A consenter takes opaque entries and gives every one back as `Commit`, in one order at all orderers, each with an index
+above all before it. It returns Raft's effects (`chain.ledgers.ordered.raft.events`), whichever it is.
+"""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Protocol
+
+from chain.errors import MalformedError, Refused
+from chain.ledgers.ordered.channel import OrderedRules
+from chain.ledgers.ordered.raft.config import RaftConfig
+from chain.ledgers.ordered.raft.events import BecameLeader, Commit, Effect, SteppedDown
+from chain.ledgers.ordered.raft.messages import Configuration
+from chain.ledgers.ordered.raft.node import RaftNode
+from chain.ledgers.ordered.raft.store import Stored
+from chain.values import MAX_BLOCK_BYTES
+
+MAX_WORD_BYTES = RaftConfig(max_entry_bytes=MAX_BLOCK_BYTES, max_append_bytes=MAX_BLOCK_BYTES).max_message_bytes
+"""The longest message from orderer to orderer: what their transport must be able to carry."""
+
+
+class Consenter(Protocol):
+    """What an orderer needs of one."""
+
+    @property
+    def leader(self) -> bytes | None:
+        """Account of the orderer that leads, as far as this one knows."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether this one leads, and has committed all that leaders before it left."""
+
+    def start(self, now_ms: int) -> Sequence[Effect]:
+        """To be called once, before anything else."""
+
+    def propose(self, data: bytes, now_ms: int) -> Sequence[Effect]:
+        """Have an entry ordered. Raises Refused: not_leader, log_full, transferring."""
+
+    def receive(self, peer: bytes, message: bytes, now_ms: int) -> Sequence[Effect]:
+        """Take a message of another orderer. Raises MalformedError."""
+
+    def tick(self, now_ms: int) -> Sequence[Effect]:
+        """Do what is due."""
+
+    def next_deadline_ms(self) -> int | None:
+        """When to tick next; None when nothing is due."""
+
+    def compact(self, index: int, data: bytes) -> Sequence[Effect]:
+        """Forget entries up to `index`: `data` names the state after them."""
+
+    def align(self, orderers: Sequence[bytes], now_ms: int) -> Sequence[Effect]:
+        """Take a step towards these being the members, when this one leads."""
+
+
+class Solo:
+    """One orderer, that orders as it is told. When it stops, so does the channel."""
+
+    def __init__(self, me: bytes, index: int) -> None:
+        """`index` is that of the last entry that was carried out."""
+        self._me = me
+        self._index = index
+
+    @property
+    def leader(self) -> bytes | None:
+        return self._me
+
+    @property
+    def leads(self) -> bool:
+        return True
+
+    def start(self, now_ms: int) -> Sequence[Effect]:  # noqa: ARG002 - of the seam, as below
+        return (BecameLeader(1),)
+
+    def propose(self, data: bytes, now_ms: int) -> Sequence[Effect]:  # noqa: ARG002
+        self._index += 1
+        return (Commit(self._index, 1, data),)
+
+    def receive(self, peer: bytes, message: bytes, now_ms: int) -> Sequence[Effect]:  # noqa: ARG002
+        raise MalformedError("a solo orderer has nobody to talk to")
+
+    def tick(self, now_ms: int) -> Sequence[Effect]:  # noqa: ARG002
+        return ()
+
+    def next_deadline_ms(self) -> int | None:
+        return None
+
+    def compact(self, index: int, data: bytes) -> Sequence[Effect]:  # noqa: ARG002
+        return ()
+
+    def align(self, orderers: Sequence[bytes], now_ms: int) -> Sequence[Effect]:  # noqa: ARG002
+        return ()
+
+
+class Raft:
+    """A `RaftNode` as a consenter: says when it may be given work, and follows the channel's orderers."""
+
+    def __init__(
+        self,
+        me: bytes,
+        rules: OrderedRules,
+        *,
+        stored: Stored | None,
+        applied: int,
+        rng: Random,
+        now_ms: int,
+    ) -> None:
+        """`applied` is the index of the last entry that is in a block; the log may be shorter, and is then behind.
+
+        Raises StoreError when `stored` cannot be.
+        """
+        last = 0
+        if stored is not None:
+            last = (stored.snapshot.index if stored.snapshot is not None else 0) + len(stored.entries)
+        self._node = RaftNode(
+            me,
+            founding=Configuration(rules.channel.orderers, ()),
+            stored=stored,
+            applied=min(applied, last),
+            config=RaftConfig(
+                tick_ms=rules.tick_ms,
+                election_ticks=rules.election_ticks,
+                heartbeat_ticks=rules.heartbeat_ticks,
+                max_entry_bytes=MAX_BLOCK_BYTES,
+                max_append_bytes=MAX_BLOCK_BYTES,
+            ),
+            rng=rng,
+            now_ms=now_ms,
+        )
+        self._first: int | None = None
+        """Index of the first entry of the term that this node leads."""
+
+    @property
+    def leader(self) -> bytes | None:
+        return self._node.leader
+
+    @property
+    def leads(self) -> bool:
+        return self._first is not None and self._node.log.applied >= self._first
+
+    def start(self, now_ms: int) -> Sequence[Effect]:
+        return self._note(self._node.start(now_ms))
+
+    def propose(self, data: bytes, now_ms: int) -> Sequence[Effect]:
+        return self._note(self._node.propose(data, now_ms))
+
+    def receive(self, peer: bytes, message: bytes, now_ms: int) -> Sequence[Effect]:
+        return self._note(self._node.receive(peer, message, now_ms))
+
+    def tick(self, now_ms: int) -> Sequence[Effect]:
+        return self._note(self._node.tick(now_ms))
+
+    def next_deadline_ms(self) -> int | None:
+        return self._node.next_deadline_ms()
+
+    def compact(self, index: int, data: bytes) -> Sequence[Effect]:
+        return self._note(self._node.compact(min(index, self._node.log.applied), data))
+
+    def align(self, orderers: Sequence[bytes], now_ms: int) -> Sequence[Effect]:
+        node = self._node
+        members = node.configuration
+        if node.replication is None or (set(orderers) == set(members.voters) and not members.learners):
+            return ()
+        known = (*members.voters, *members.learners)
+        try:
+            for orderer in sorted(orderers):
+                if orderer not in known:
+                    return self._note(node.add_learner(orderer, now_ms))
+                if orderer in members.learners:
+                    return self._note(node.promote(orderer, now_ms))
+            # Itself last: who is removed does not lead any more.
+            for orderer in sorted(known, key=lambda one: (one == node.me, one)):
+                if orderer not in orderers:
+                    return self._note(node.remove(orderer, now_ms))
+        except Refused:
+            pass  # not yet: a change is under way, or the newcomer lacks too much; asked again with the next tick
+        return ()
+
+    def _note(self, effects: Sequence[Effect]) -> Sequence[Effect]:
+        for effect in effects:
+            if isinstance(effect, BecameLeader):
+                self._first = self._node.log.last_index
+            elif isinstance(effect, SteppedDown):
+                self._first = None
+        return effects

@@ -1,0 +1,130 @@
+"""Everything that can go wrong at once, from one seed; and then nothing any more."""
+
+from random import Random
+
+from chain.errors import Refused
+from tests.chain.ordered.raft.cluster import Cluster, Faults
+
+TROUBLE_MS = 5_000
+LIVELY_MS = 3_000
+"""Thirty election timeouts, after which a healed cluster must have committed and applied everything."""
+
+
+class Nemesis:
+    """A cluster of three or five, clients that propose, and one who makes trouble for `TROUBLE_MS`."""
+
+    def __init__(self, seed):
+        rng = Random(seed)
+        self.rng = rng
+        size = rng.choice((3, 3, 5))
+        self.cluster = Cluster(
+            seed,
+            size,
+            spares=2,
+            rng=rng,
+            faults=Faults(
+                drop=rng.choice((0.0, 0.02, 0.1, 0.25)),
+                double=rng.choice((0.0, 0.05, 0.2)),
+                straggle=rng.choice((0.0, 0.05, 0.2)),
+                crash=rng.choice((0.0, 0.0005, 0.004)),
+            ),
+        )
+        self.refusals = {}
+        self.over = False
+
+    def run(self):
+        """Make trouble, heal, and see that everybody comes to the same."""
+        cluster, rng = self.cluster, self.rng
+        end = TROUBLE_MS
+        cluster.later(rng.randint(50, 150), self.load)
+        cluster.later(rng.randint(50, 300), self.trouble)
+        cluster.run(end)
+        self.over = True
+        cluster.faults = Faults()
+        cluster.heal()
+        for peer, host in cluster.hosts.items():
+            if host.node is None:
+                cluster.restart(peer)
+        acknowledged = len(cluster.checker.data)
+        cluster.run_until(lambda: self.commits_more_than(acknowledged), LIVELY_MS, 20)
+        cluster.run_until(cluster.level, LIVELY_MS, 20)
+        return cluster
+
+    def commits_more_than(self, count):
+        """Propose, until some of it is committed: a leader that is about to lose its place may lose what it is given."""
+        leader = self.cluster.leader()
+        if leader is not None:
+            self.cluster.proposed += 1
+            self.ask(leader, "propose", b"%d" % self.cluster.proposed)
+        return len(self.cluster.checker.data) > count
+
+    def ask(self, peer, method, *arguments):
+        """Some of what is asked for is refused, as it should be."""
+        try:
+            self.cluster.do(peer, method, *arguments)
+        except Refused as refused:
+            self.refusals[refused.reason] = self.refusals.get(refused.reason, 0) + 1
+
+    def load(self):
+        if self.over:
+            return
+        cluster, rng = self.cluster, self.rng
+        for peer in cluster.leaders():
+            cluster.proposed += 1
+            self.ask(peer, "propose", b"%d" % cluster.proposed)
+        cluster.later(rng.choice((2, 5, 10, 30)), self.load)
+
+    def trouble(self):
+        if self.over:
+            return
+        cluster, rng = self.cluster, self.rng
+        peers = list(cluster.hosts)
+        alive = [peer for peer in peers if cluster.node(peer) is not None]
+        leader = cluster.leader()
+        what = rng.choice(
+            (
+                "crash",
+                "crash_leader",
+                "part",
+                "part",
+                "one_way",
+                "heal",
+                "compact",
+                "compact",
+                "transfer",
+                "change",
+                "change",
+            )
+        )
+        if what == "crash" and alive:
+            self.kill(rng.choice(alive))
+        elif what == "crash_leader" and leader is not None:
+            self.kill(leader)
+        elif what == "part":
+            cluster.isolate(*rng.sample(peers, rng.randint(1, len(peers) // 2)))
+            cluster.later(rng.randint(50, 500), cluster.heal)
+        elif what == "one_way":
+            cluster.cuts.add(tuple(rng.sample(peers, 2)))
+        elif what == "heal":
+            cluster.heal()
+        elif what == "compact" and alive:
+            peer = rng.choice(alive)
+            applied = cluster.node(peer).log.applied
+            index = rng.randint(max(0, applied - 20), applied)
+            cluster.carry_out(cluster.hosts[peer], cluster.node(peer).compact(index, b"height %d" % index))
+        elif what == "transfer" and leader is not None:
+            self.ask(leader, "transfer", rng.choice(peers))
+        elif what == "change" and leader is not None:
+            configuration = cluster.node(leader).configuration
+            outside = [peer for peer in peers if peer not in (*configuration.voters, *configuration.learners)]
+            choices = [("add_learner", peer) for peer in outside]
+            choices += [("promote", peer) for peer in configuration.learners] * 3
+            if len(configuration.voters) > 2:
+                choices += [("remove", rng.choice(configuration.voters))]
+            if choices:
+                self.ask(leader, *rng.choice(choices))
+        cluster.later(rng.randint(10, 200), self.trouble)
+
+    def kill(self, peer):
+        self.cluster.crash(peer)
+        self.cluster.later(self.rng.randint(1, 500), self.cluster._restart_if_dead, peer)
