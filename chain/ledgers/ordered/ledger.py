@@ -26,11 +26,11 @@ from chain.ledger import (
     Penalise,
     Save,
 )
-from chain.ledgers.ordered.access import check_writer, signers
+from chain.ledgers.ordered.access import check_writer, policies_for, signers
 from chain.ledgers.ordered.agreement import Agreement, attest
 from chain.ledgers.ordered.assemble import is_signed
 from chain.ledgers.ordered.blocks import check_body, check_child, seals_of
-from chain.ledgers.ordered.channel import ChannelConfig, contract_policy
+from chain.ledgers.ordered.channel import ChannelConfig
 from chain.ledgers.ordered.deliver import (
     Blocks,
     CatchUp,
@@ -297,9 +297,10 @@ class OrderedLedger:
         evidence = envelope.evidence
         digest = response_digest(evidence.response)
         endorsers = signers(self.channel, evidence.endorsements, ENDORSEMENT, digest, now_ms)
-        policy = contract_policy(self.channel, envelope.transaction.contract)
-        if not policy.satisfied(endorsers):
-            raise Refused("endorsement_policy_failure", f"{len(endorsers)} endorsements do not satisfy {policy}")
+        keys = (write.key for write in evidence.response.writes)
+        for policy in policies_for(self.channel, self.state, envelope.transaction.contract, keys):
+            if not policy.satisfied(endorsers):
+                raise Refused("endorsement_policy_failure", f"{len(endorsers)} endorsements do not satisfy {policy}")
 
     # --- blocks ---------------------------------------------------------------------------------------------------
 
