@@ -13,6 +13,7 @@ from chain.contract import encode_args
 from chain.errors import Refused
 from chain.keys import sign_transaction
 from chain.ledger import Broadcast, LedgerEffect
+from chain.ledgers.ordered.ledger import OrderedLedger
 from chain.ledgers.pow.config import PowConfig
 from chain.ledgers.pow.ledger import PowLedger
 from chain.genesis import Network
@@ -58,9 +59,19 @@ class Outcome:
 class LedgerUnderTest(Protocol):
     """One network, from its founding on."""
 
-    name: str
-    network: Network
-    now_ms: int
+    @property
+    def name(self) -> str:
+        """For whoever reads of a failure."""
+
+    @property
+    def network(self) -> Network: ...
+
+    @property
+    def now_ms(self) -> int: ...
+
+    @property
+    def replica(self) -> PowLedger | OrderedLedger:
+        """One that holds what all have."""
 
     def pass_until(self, time_ms: int) -> None:
         """Let time pass. Raises AssertionError when it is later already."""

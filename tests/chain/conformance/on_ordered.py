@@ -6,10 +6,11 @@ from typing import Literal
 from msgspec.structs import replace
 
 from actors.consortium_clients import Call, Clients
-from actors.consortium_trial import BATCH, Links, Member, Shape, Trial
+from actors.consortium_trial import BATCH, Links, Shape, Trial
 from chain.codec import block_id
 from chain.contract import Registry
 from chain.genesis import Network
+from chain.ledgers.ordered.ledger import OrderedLedger
 from chain.state import WorldState
 from chain.values import BlockId
 from tests.chain.conformance.founding import IDLE_MS, Founding
@@ -19,8 +20,6 @@ from tests.strategies import key
 SOON_MS = 60_000
 """In which every call ends, however often it has to be made again."""
 ATTEMPTS = 60
-RACES = frozenset({"mvcc_read_conflict", "phantom_read_conflict", "endorsements_differ"})
-"""How calls end that others came in the way of."""
 
 
 class Consortium(Trial):
@@ -57,9 +56,9 @@ class OnOrdered:
         return self.trial.now_ms
 
     @property
-    def gateway(self) -> Member:
-        """Whom clients ask."""
-        return self.trial.peers[0]
+    def replica(self) -> OrderedLedger:
+        """Of the peer that clients ask."""
+        return self.trial.peers[0].ledger
 
     def pass_until(self, time_ms: int) -> None:
         assert time_ms >= self.now_ms, (time_ms, self.now_ms)
@@ -75,16 +74,16 @@ class OnOrdered:
         return [self._read(each) for each in calls]
 
     def query(self, contract: str, method: str, args: bytes) -> bytes:
-        return self.gateway.ledger.query(contract, method, args)
+        return self.replica.query(contract, method, args)
 
     def block_id(self, height: int) -> BlockId | None:
-        block = self.gateway.ledger.header(height)
+        block = self.replica.header(height)
         return None if block is None else block_id(block)
 
     def state(self) -> WorldState:
         self.trial.run_until(self._level, self.now_ms + SOON_MS)
         assert self._level() and len({member.ledger.state.root for member in self.trial.members.values()}) == 1
-        return self.gateway.ledger.state
+        return self.replica.state
 
     def final_state(self) -> WorldState:
         return self.state()  # what is committed is final
@@ -101,6 +100,6 @@ class OnOrdered:
         if call.outcome != "valid":
             return Outcome(call.outcome)
         assert call.transaction is not None
-        found = self.gateway.ledger.receipt(call.transaction)
+        found = self.replica.receipt(call.transaction)
         assert found is not None
         return Outcome.read(found[1], found[0].header.height)

@@ -1,7 +1,7 @@
 """Every contract does the same on every ledger: outcomes, results, events, gas, answers, and the state in the end."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 
 import pytest
@@ -9,19 +9,10 @@ import pytest
 from chain.contracts.spatial_draw import replay_draw
 from chain.genesis import standard_registry
 from chain.ledgers.ordered.update import check_update
-from tests.chain.conformance.founding import Founding
-from tests.chain.conformance.ledgers import LedgerUnderTest, OnPow
-from tests.chain.conformance.on_ordered import OnOrdered
+from tests.chain.conformance.all_ledgers import LEDGERS
 from tests.chain.conformance.channel_script import ORDERED_SCRIPTS
 from tests.chain.conformance.scripts import SCRIPTS
 from tests.chain.conformance.story import Story
-
-LEDGERS: dict[str, Callable[[Founding], LedgerUnderTest]] = {
-    "pow": OnPow,
-    "pow, by gossip": lambda founding: OnPow(founding, rehearsed=False),
-    "ordered/solo": lambda founding: OnOrdered(founding, "solo"),
-    "ordered/raft": lambda founding: OnOrdered(founding, "raft"),
-}
 
 ALL_SCRIPTS = SCRIPTS | ORDERED_SCRIPTS
 FURTHER = {("spatial", "tally"): (replay_draw,), ("channel", "update"): (check_update,)}
