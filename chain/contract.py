@@ -283,7 +283,9 @@ class Registry:
     def methods(self) -> tuple[tuple[str, str, Method], ...]:
         """Calls and queries of all contracts as (contract, name, method), sorted."""
         return tuple(
-            (contract, name, methods[name]) for contract, methods in sorted(self._methods.items()) for name in sorted(methods)
+            (contract, name, methods[name])
+            for contract, methods in sorted(self._methods.items())
+            for name in sorted(methods)
         )
 
     def method(self, contract: str, name: str, *, is_query: bool) -> Method:

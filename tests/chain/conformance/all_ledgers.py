@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from tests.chain.conformance.founding import Founding
-from tests.chain.conformance.ledgers import LedgerUnderTest, OnPow
+from tests.chain.conformance.ledgers import LedgerUnderTest
 from tests.chain.conformance.on_ordered import OnOrdered
+from tests.chain.conformance.on_pow import OnPow
 
 LEDGERS: dict[str, Callable[[Founding], LedgerUnderTest]] = {
     "pow": OnPow,

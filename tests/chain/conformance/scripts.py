@@ -10,12 +10,12 @@ from functools import partial
 from msgspec.structs import replace
 
 from chain.contracts.spatial_draw import combination_id, commit_candidates
-from chain.contracts.spatial_records import Opening
-from chain.contracts.spatial_rules import Box
+from chain.contracts.spatial_records import MAX_CANDIDATES, Opening
+from chain.contracts.spatial_rules import MAX_GROUP, Box
 from chain.values import MAX_INT, TxId
-from tests.chain.conformance.founding import CREDIT, FOUNDED_MS, HOARDER, Founding
+from tests.chain.conformance.founding import CREDIT, HOARDER, Founding
 from tests.chain.conformance.ledgers import Asked
-from tests.chain.conformance.story import Story
+from tests.chain.conformance.story import DRAWN_MS, Story
 from tests.chain.town import HERE, SALT
 from tests.strategies import CHARLOTTE, FACILITY, MEC, account
 
@@ -261,14 +261,14 @@ def rewards(story: Story) -> None:
         story.query("history", account(who), 3)
         story.query("balance", account(who), contract="accounts")
     report = story.submit(REQUESTER, (HERE[0] - FAR, HERE[1]))
-    trio = sorted(account(who) for who in trios[0])
+    served = sorted(account(who) for who in trios[0])
     story.wait(10_000)
     sealed = story.hide(report, trios[0], trios[0])
-    assert story.query("served_at", combination_id(trio)) is not None
+    assert story.query("served_at", combination_id(served)) is not None
     assert story.query("served_at", NO_HASH) is None
     story.call(MEC, "assign", report, sealed.candidates_commitment, sealed.group_root)
     story.until(story.progress(report).reveal_until_ms)
-    assert sealed.opening.candidates == tuple(trio)
+    assert sealed.opening.candidates == tuple(served)
     story.refused("group_not_drawn", MEC, "tally", report, sealed.opening)
     story.call(FACILITY, "take", story.query("reports", "confirmed", 1, None)[0].id)
 
@@ -280,6 +280,20 @@ def crowd(story: Story) -> None:
     for who in group:
         story.query("history", account(who), 3)
         story.query("balance", account(who), contract="accounts")
+
+
+def largest(story: Story) -> None:
+    """The most candidates and the largest group that there can be: the most that a call of ours reads, writes and says."""
+    report = story.submit(REQUESTER)
+    group, sealed = story.assign(report, range(200, 200 + MAX_CANDIDATES))
+    assert len(group) == MAX_GROUP
+    ballots = [(who, (report, story.ballot(report, who, True), sealed.tickets[account(who)])) for who in group]
+    cast = story.at_once(*(Asked(who, "spatial", "vote", ballot) for who, ballot in ballots))
+    story.until(story.progress(report).vote_until_ms)
+    shown = story.at_once(*(Asked(who, "spatial", "reveal", (report, True, SALT)) for who in group))
+    assert {outcome.reason for outcome in (*cast, *shown)} == {""}
+    story.call(MEC, "tally", report, sealed.opening)
+    story.query("report", report)
 
 
 def laboratory(story: Story) -> None:
@@ -306,7 +320,14 @@ def laboratory(story: Story) -> None:
     call(1, "guard", b"k/3", None, endorsers=(2,))
     call(1, "put", b"k/3", 4)
     refused("bad_policy", 1, "guard", b"k/2", "EITHER('org1.peer')", endorsers=(1, 2))
-    assert call(1, "look_up_block", 0).reason == ""
+    assert story.ledger.network.id in call(1, "look_up_block", 0).result
+    height = call(1, "put", b"k/4", 4).height
+    refused("draw_not_ready", 1, "look_up_block", height + 1, after_ms=100)
+    story.wait(DRAWN_MS)
+    found = story.ledger.block_id(height)
+    assert found is not None
+    story.name("block of a call", found)
+    assert found in call(1, "look_up_block", height).result
     refused("draw_not_ready", 1, "look_up_block", 1_000_000)
     refused("draw_not_ready", 1, "look_up_block", MAX_INT)
     story.query("total", b"k/", contract="lab")
@@ -348,6 +369,7 @@ SCRIPTS: dict[str, tuple[Script, Founding]] = {
     "rewards as in the paper": (rewards, Founding({"reward": "paper"})),
     "no duplicates looked for": (rewards, Founding({"duplicate_radius_m": 0})),
     "crowd": (crowd, Founding()),
+    "largest": (largest, Founding({"group_size": MAX_GROUP})),
     "laboratory": (laboratory, Founding()),
     "at once": (at_once, Founding()),
 }

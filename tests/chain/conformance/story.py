@@ -124,7 +124,7 @@ class Story:
             return None
         self.said.append((contract, method, ""))
         answer = registry.result(contract, method, data)
-        noted = answer is not None if (contract, method) in _LEDGERS_OWN else without_heights(answer)
+        noted: Any = answer is not None if (contract, method) in _LEDGERS_OWN else without_heights(answer)
         if method == "reports" and not args[0]:  # they come by id
             noted = tuple(sorted(noted, key=lambda each: each.recorded_ms))
         self.record.calls.append((contract, method, "", self.named(encode(noted))))

@@ -34,11 +34,15 @@ STEPS = st.one_of(
     st.tuples(st.just("of"), REPORT, PEOPLE, st.sampled_from(["expire", "take"])),
     st.tuples(st.just("close"), REPORT, PEOPLE, st.sampled_from(["repaired", "no name"])),
     st.tuples(st.just("enrol"), PEOPLE, st.sampled_from(["mec", "facility", "mayor"])),
-    st.tuples(st.just("lab"), PEOPLE, st.sampled_from([b"k/1", b"k/2", b""]), st.sampled_from(["put", "drop", "is_there"])),
+    st.tuples(
+        st.just("lab"), PEOPLE, st.sampled_from([b"k/1", b"k/2", b""]), st.sampled_from(["put", "drop", "is_there"])
+    ),
     st.tuples(
         st.just("junk"),
         PEOPLE,
-        st.sampled_from([("spatial", "submit"), ("spatial", "tally"), ("accounts", "transfer"), ("lab", "put"), ("x", "y")]),
+        st.sampled_from(
+            [("spatial", "submit"), ("spatial", "tally"), ("accounts", "transfer"), ("lab", "put"), ("x", "y")]
+        ),
         JUNK,
     ),
     *[st.tuples(st.just("go on"), REPORT)] * 6,
