@@ -5,6 +5,7 @@ endorsements are needed. Those are asked for concurrently; when some fail or dif
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import trio
 
@@ -121,23 +122,18 @@ class EndorsementDesk:
         return core.simulate(proposal)
 
     def _endorsers(self, now_ms: int) -> list[Endorser]:
-        """Ourselves and linked members that endorse: those who are level before others, suspects last, else by chance."""
-        core, height = self._core, self._core.head.height
+        """Ourselves and linked members that endorse, in an order of chance: it spreads the work. Suspects come last."""
+        core = self._core
         known = identities(core.channel)
-        certificates = {peer: status.certificate for peer, status in core.members().items()}
-        heights = {peer: status.height for peer, status in core.members().items()}
-        others: list[tuple[bool, bool, Endorser]] = []
-        for peer, certificate in certificates.items():
-            account = Account(PeerId(peer).public_key)
+        others: list[Endorser] = []
+        for peer, status in core.members().items():
+            account, certificate = Account(PeerId(peer).public_key), status.certificate
             if certificate is None or certificate.role != PEER:
                 continue
-            try:
-                principal = known.principal(certificate, account, now_ms)
-            except Refused:
-                continue
-            others.append((account in self._suspects, heights[peer] + 1 < height, Endorser(account, principal)))
+            with suppress(Refused):
+                others.append(Endorser(account, known.principal(certificate, account, now_ms)))
         self._rng.shuffle(others)
-        found = [endorser for _, _, endorser in sorted(others, key=lambda other: other[:2])]
+        found = sorted(others, key=lambda other: other.account in self._suspects)
         if self.endorses and core.signer is not None:
             own = core.signer.certificate
             account = Account(own.account)

@@ -98,8 +98,8 @@ class FullNode:
                 world.addresses.told(peer, [address])
         self.overlay = open_overlay(world, name, identity, transport, direct=direct)
         self.witnesses: list[Witness] = []
-        self.on_pooled: Callable[[], None] = lambda: None
-        """Called whenever the core's pool has taken a transaction in, before anything else happens."""
+        self.on_moved: Callable[[], None] = lambda: None
+        """Called whenever the core's pool or chain may have changed, when the effects of that have been fed."""
         self.carry: Callable[[object], Awaitable[None]] = _unknown
         """Carries out effects that are not a ledger core's, in their place among those that are: see `feed`."""
         self._store = store
@@ -180,8 +180,7 @@ class FullNode:
             if delivery.peer is None:
                 continue
             try:
-                self.feed(self.dialect.take(delivery.message.data, self.world.clock.now_ms()))
-                self.on_pooled()
+                self._moves(self.dialect.take(delivery.message.data, self.world.clock.now_ms()))
             except Refused as refused:
                 # The pool may be full, or the transaction came with a block first: nobody's fault.
                 if refused.reason not in ("nonce_too_low", "already_pending", "duplicate_txid"):
@@ -199,7 +198,7 @@ class FullNode:
     def _receive_block(self, peer: PeerId, block: Block, *, publisher: PeerId) -> None:
         """Import a block whose encoding was checked; a bad one costs its publisher, for only that one has executed it."""
         try:
-            self.feed(self.core.receive_block(peer, block, self.world.clock.now_ms()))
+            self._moves(self.core.receive_block(peer, block, self.world.clock.now_ms()))
         except InvalidBlockError as error:
             self.blame(publisher, str(error))
 
@@ -224,7 +223,7 @@ class FullNode:
                     scope.deadline = trio.current_time() + max(0, self._wake_at_ms - self.world.clock.now_ms()) / 1000
                 await self._rearm.wait()
             if scope.cancelled_caught:
-                self.feed(self.core.tick(self.world.clock.now_ms()))
+                self._moves(self.core.tick(self.world.clock.now_ms()))
 
     # Out of the core. -----------------------------------------------------------------------------------------
 
@@ -239,6 +238,11 @@ class FullNode:
         deadline = self.core.next_deadline_ms()
         if deadline is not None and (self._wake_at_ms is None or deadline < self._wake_at_ms):
             self._rearm.set()
+
+    def _moves(self, effects: Iterable[object]) -> None:
+        """Feed what comes of something that may have changed pool or chain."""
+        self.feed(effects)
+        self.on_moved()
 
     async def _make_room(self) -> None:
         """Wait while too many effects wait: gossip then backs up in its bounded buffer, and is dropped there."""
@@ -317,7 +321,7 @@ class FullNode:
             response = await self.overlay.request(peer, SYNC, request, timeout=SYNC_TIMEOUT_S)
         except TransportError:
             response = None
-        self.feed(self.core.answered(peer, request, response, self.world.clock.now_ms()))
+        self._moves(self.core.answered(peer, request, response, self.world.clock.now_ms()))
 
     async def _serve_sync(self, peer: PeerId, body: bytes) -> bytes:
         try:
@@ -339,17 +343,13 @@ class FullNode:
 
     async def submit(self, transaction: Transaction) -> None:
         """Take a transaction in, rehearsed. Raises Refused."""
-        self._pool(self.dialect.submit(transaction, self.world.clock.now_ms()))
+        self._moves(self.dialect.submit(transaction, self.world.clock.now_ms()))
         await trio.lowlevel.checkpoint()
 
     async def submit_envelope(self, envelope: Envelope) -> None:
         """Take an endorsed transaction in. Raises Refused."""
-        self._pool(self.dialect.submit_envelope(envelope, self.world.clock.now_ms()))
+        self._moves(self.dialect.submit_envelope(envelope, self.world.clock.now_ms()))
         await trio.lowlevel.checkpoint()
-
-    def _pool(self, effects: Iterable[object]) -> None:
-        self.feed(effects)
-        self.on_pooled()
 
     async def prepare(self, transaction: Transaction, creator: Certificate | None) -> Envelope:
         """See `LedgerNode`."""

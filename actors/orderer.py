@@ -13,7 +13,8 @@ import trio
 from msgspec import Meta
 
 from actors.identity import Identity
-from actors.node import FullNode, LocalLedger
+from actors.local_ledger import LocalLedger
+from actors.node import FullNode
 from actors.sensing.mobility import Point
 from chain.codec import decode, encode
 from chain.errors import MalformedError
