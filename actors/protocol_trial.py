@@ -17,12 +17,13 @@ from msgspec.structs import replace
 
 from actors.actor import Actor
 from actors.clock import SIMULATION_EPOCH_MS, Clock
+from actors.founding import found
 from actors.gossip_meter import GossipMeter
 from actors.identity import Identity
 from actors.journal import Journal
 from actors.ledger import FoundBlock
 from actors.node import FullNode
-from actors.population import LEDGER_ROLES, Member, build_city, build_members, found
+from actors.population import LEDGER_ROLES, Member, build_city, build_members
 from actors.scenario import Scenario, convert
 from actors.sensing.city import City, Incident
 from actors.sensing.mobility import around

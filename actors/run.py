@@ -18,12 +18,14 @@ from actors.clock import SIMULATION_EPOCH_MS, Clock, Stopwatch, wall_clock_ms
 from actors.data_directory import MAX_PEERS, DataDirectory, Memory
 from actors.fault_config import LINK_FAULTS
 from actors.faults import Faults
+from actors.founding import found
 from actors.gossip_meter import GossipMeter
 from actors.journal import Journal
 from actors.looks import look_on
+from actors.membership import certified
 from actors.messages import MAX_ADDRESSES, Known
 from actors.outcome import report
-from actors.population import Member, build_city, build_members, found, local_city
+from actors.population import Member, build_city, build_members, local_city
 from actors.process_share import Share, deal, split_incidents
 from actors.scenario import Scenario, ScenarioError
 from actors.sensing.city import City, Incident, generate, replay
@@ -138,7 +140,7 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
     scenario, share = plan.scenario, plan.share
     started_ms = share.started_ms if share else clock.now_ms()
     city = local_city(scenario, plan.join.members) if plan.join else build_city(scenario, plan.reports)
-    everybody = plan.join.members if plan.join else build_members(scenario, city)
+    everybody = plan.join.members if plan.join else certified(scenario, build_members(scenario, city), started_ms)
     members = deal(everybody, share.processes)[share.index] if share else everybody
     incidents, elsewhere = split_incidents(_dealer(plan, city), everybody, members)
     seconds = plan.seconds or scenario.duration_s or (DEFAULT_SIMULATION_S if virtual else float("inf"))
@@ -159,7 +161,7 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
             city=city,
             gossip=GossipConfig(
                 heartbeat_s=scenario.network.heartbeat_ms / 1000,
-                # Whatever the network's rules allow a miner to make must be sayable.
+                # Whatever the network's rules allow a miner or an orderer to make must be sayable.
                 max_message_bytes=max(GossipConfig().max_message_bytes, genesis.ledger.max_block_bytes),
             ),
             may_use_threads=not virtual,

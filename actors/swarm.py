@@ -10,9 +10,11 @@ import trio
 
 from actors.actor import Actor
 from actors.clock import Clock
+from actors.endorser import Endorser
 from actors.facility import Facility
 from actors.light_node import LightNode
 from actors.mec import MecNode
+from actors.membership import signer_of
 from actors.miner import Miner
 from actors.node import FullNode, Witness
 from actors.population import LEDGER_ROLES, Member
@@ -25,6 +27,8 @@ from actors.world import World
 from chain.contracts.spatial_board import count_reports
 from chain.contracts.spatial_records import STATUSES
 from chain.errors import StoreError
+from chain.genesis import Network, kind_of
+from chain.ledgers.ordered.ledger import OrderedLedger
 from chain.ledgers.pow.ledger import PowLedger
 from chain.store import Store
 from net.peer import PeerId
@@ -112,6 +116,8 @@ class Swarm:
         world.journal.listen(self._listen)
         for member in members:
             world.names[member.identity.account] = member.name
+            if member.certificate is not None:
+                world.certificates[member.identity.account] = member.certificate
 
     @property
     def full_nodes(self) -> Sequence[FullNode]:
@@ -266,6 +272,8 @@ class Swarm:
             full = self._full_node(world, member, transport)
             if member.role == "miner":
                 return Miner(full, population.miner)
+            if member.role in ("orderer", "endorser"):
+                return Endorser(full)
             assert member.place is not None  # noqa: S101 - operators have a site
             if member.role == "mec":
                 return MecNode(full, population.mec, member.place)
@@ -285,8 +293,7 @@ class Swarm:
         store = self._stores.get(member.name)
         if store is None:
             store = self._stores[member.name] = self._open_store(member)
-        producer = member.identity.account if member.role == "miner" else None
-        core = PowLedger(self.world.network, producer=producer, loaded=store.load(), archive=store)
+        core = _core(self.world.network, member, store)
         others = [m for m in self.members if m.role in LEDGER_ROLES and m is not member] if self._met else []
         known = [m.identity.peer_id for m in others if self.world.addresses.is_own(m.identity.peer_id)]
         known += self._known
@@ -313,6 +320,15 @@ class Swarm:
             self.activity[kind] += 1
         elif kind == "report_refused":
             self.refusals[fields["reason"]] += 1
+
+
+def _core(network: Network, member: Member, store: Store) -> PowLedger | OrderedLedger:
+    """A member's replica of the network's ledger, where its store was. Raises StoreError."""
+    loaded = store.load()
+    if kind_of(network.genesis) == "ordered":
+        return OrderedLedger(network, signer=signer_of(member), loaded=loaded, archive=store)
+    producer = member.identity.account if member.role == "miner" else None
+    return PowLedger(network, producer=producer, loaded=loaded, archive=store)
 
 
 def _cause(error: BaseException) -> BaseException:

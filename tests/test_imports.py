@@ -70,6 +70,7 @@ ALLOWED: list[tuple[str, set[str]]] = [
     ("actors/keyfile.py", ACTORS | {"time", "os", "secrets"}),
     ("actors/journal.py", ACTORS | {"time", "os"}),
     ("actors/data_directory.py", ACTORS | {"os"}),
+    ("actors/keys_command.py", ACTORS | {"os"}),
     ("actors/processes.py", ACTORS | {"subprocess"}),
     ("actors/process_child.py", ACTORS | {"os"}),
     ("actors/**", ACTORS),

@@ -36,7 +36,7 @@ class History:
         self._bodies[height] = (block, receipts)
         for index, receipt in enumerate(receipts):
             tx = receipt.transaction
-            if receipt.ok or tx not in self._places:
+            if receipt.ok or (tx not in self._places and not self._archived(tx)):
                 self._places[tx] = (height, index)
         old = self._bodies.pop(height - self._kept, None) if height > self._kept else None
         for transaction in old[0].transactions if old is not None else ():
@@ -78,6 +78,9 @@ class History:
         if place is None or body is None:
             return None
         return body[0], body[1][place[1]], place[1]
+
+    def _archived(self, tx: TxId) -> bool:
+        return self._archive is not None and self._archive.locate(tx) is not None
 
     def _height(self, ref: BlockId | int) -> int | None:
         if isinstance(ref, int):
