@@ -50,13 +50,15 @@ class ThroughputSize:
 
     rates: Sequence[int] = (250, 500, 1_000, 1_500, 2_000)
     """Calls a second that are asked for."""
+    unshared_rates: Sequence[int] = (100, 200, 400)
+    """The same, where replicas share nothing."""
     seconds: float = 10.0
     """Of load that are measured, at each rate."""
     warm_s: float = 2.0
     """Of load before."""
 
 
-QUICK = ThroughputSize(seconds=3.0, warm_s=1.0)
+QUICK = ThroughputSize(rates=(500, 1_000, 2_000), unshared_rates=(400,), seconds=3.0, warm_s=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,17 +205,14 @@ def _measure(load: Load, per_s: int, size: ThroughputSize, shared: bool, seed: i
     generator.go_on()
     trial.run_for(round(1_000 * size.warm_s))
     mark()
-    measured_ms = trial.now_ms
     trial.run_for(round(1_000 * size.seconds))
     mark()
     generator.going = False
     trial.run_until(lambda: all(call.ended_ms is not None for call in clients.calls), trial.now_ms + DRAIN_MS)
-    return _row(load, per_s, shared, clients, marks, measured_ms)
+    return _row(load, per_s, shared, clients, marks)
 
 
-def _row(
-    load: Load, per_s: int, shared: bool, clients: Clients, marks: Sequence[_Mark], measured_ms: int
-) -> ThroughputRow:
+def _row(load: Load, per_s: int, shared: bool, clients: Clients, marks: Sequence[_Mark]) -> ThroughputRow:
     before, after = marks
     took_s = after.wall_s - before.wall_s
     committed, valid = after.committed - before.committed, after.valid - before.valid
