@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from random import Random
 
+from msgspec.structs import replace
+
 from actors.consortium_checkers import Watch
 from actors.consortium_clients import Clients
 from actors.consortium_trial import Links, Member, Shape, Trial
@@ -10,7 +12,6 @@ from chain.keys import account_of
 from chain.ledgers.ordered.channel import default_policies
 from chain.ledgers.ordered.ledger import OrderedConfig
 from chain.ledgers.ordered.policy import majority
-from msgspec.structs import replace
 
 CALM_MS = 120_000
 """How long after the storm all calls must have ended at the latest."""
