@@ -6,11 +6,24 @@ asks for. That many peers could also endorse what they like, so nothing more is 
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import trio
 
-from actors.gateway_messages import Answer, AskMembers, Found, MembersAnswer, Query, Request, Result, Wait
+from actors.gateway_messages import (
+    WORD_WAIT_MS,
+    Answer,
+    AskMembers,
+    AskWords,
+    Found,
+    MembersAnswer,
+    Query,
+    Request,
+    Result,
+    Wait,
+    WordsAnswer,
+)
 from actors.ledger import GatewayError, Outcome
 from chain.codec import block_id, decode, encode
 from chain.contract import encode_args
@@ -25,8 +38,6 @@ from chain.values import Account, TxId
 from net.peer import PeerId
 
 PROOF_SLACK = 8
-WORD_WAIT_MS = 3_000
-"""How long another gateway may take to have the block that the first one tells of."""
 WORD_TIMEOUT_S = 5.0
 
 AskOne = Callable[[PeerId, Request, float], Awaitable[Answer]]
@@ -36,12 +47,17 @@ AskOne = Callable[[PeerId, Request, float], Awaitable[Answer]]
 class Belief(Protocol):
     """Judges what gateways say of outcomes."""
 
+    one_denial_suffices: bool
+    """Whether a single gateway is believed that a transaction was dropped and will be in no block."""
+
     async def outcome(self, tx: TxId, peer: PeerId, found: Found) -> Outcome:
         """What to believe of what `peer` found. Raises GatewayError when that is nothing."""
 
 
 class WorkBelief:
     """Proof of work: an inclusion proof with enough work on top of it."""
+
+    one_denial_suffices = True
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -77,6 +93,8 @@ class AttestedBelief:
     name a later one; they are known by the certificates that they show, for links prove whose key the other side has.
     """
 
+    one_denial_suffices = False
+
     def __init__(
         self, network: Network, ask: AskOne, gateways: Callable[[], Sequence[PeerId]], now_ms: Callable[[], int]
     ) -> None:
@@ -84,7 +102,7 @@ class AttestedBelief:
         self.config: ChannelConfig = network.ordered.channel
 
     async def outcome(self, tx: TxId, peer: PeerId, found: Found) -> Outcome:
-        """See `Belief`. Asks further gateways for their word, all at once."""
+        """See `Belief`. Asks further gateways for their word, all at once; then `peer` for what others say."""
         if found.stage != "final":
             # A block of this ledger is final, and what a gateway says of one without proof is only its own word.
             return Outcome(tx, found.stage, found.receipt, found.header)
@@ -96,6 +114,9 @@ class AttestedBelief:
         believed = self._believed(tx, proofs)
         if believed is None:
             proofs += await self._words(tx, [other for other in self._gateways() if other != peer])
+            believed = self._believed(tx, proofs)
+        if believed is None:
+            proofs += await self._relayed(tx, peer)
             believed = self._believed(tx, proofs)
         if believed is None and await self._renew():
             believed = self._believed(tx, proofs)
@@ -156,6 +177,15 @@ class AttestedBelief:
             for peer in peers:
                 nursery.start_soon(ask, peer)
         return [found[peer] for peer in peers if peer in found]
+
+    async def _relayed(self, tx: TxId, peer: PeerId) -> list[CommitProof]:
+        """What others prove, by way of one gateway: they need not know who asks."""
+        found: list[CommitProof] = []
+        with suppress(GatewayError, MalformedError):
+            answer = await self._ask(peer, AskWords(tx), 2 * WORD_TIMEOUT_S)
+            if isinstance(answer, WordsAnswer):
+                found += [decode_commit_proof(proof) for proof in answer.proofs]
+        return found
 
     async def _renew(self) -> bool:
         """Take a later configuration over when members who satisfy the policy of ours have it. Whether there was one."""

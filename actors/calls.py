@@ -5,6 +5,7 @@ what a call would do, and what they read may have changed when it is committed: 
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from random import Random
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from chain.contract import encode_args
 from chain.errors import Refused
 from chain.keys import sign_transaction
 from chain.ledgers.ordered.assemble import sign_envelope
+from chain.ledgers.ordered.channel import ANYONE, ChannelConfig
 from chain.ledgers.ordered.msp import Certificate
 from chain.ledgers.ordered.values import CONFLICTS, NONCE_RANDOM_BITS, Envelope, nonce_at
 from chain.values import BlockId, Transaction, TxId
@@ -27,6 +29,8 @@ MAX_ATTEMPTS = 16
 FIRST_BACKOFF_S = 0.05
 """Before the second one; the bound doubles with each, and chance takes a part of it."""
 MAX_BACKOFF_S = 2.0
+REMIND_S = 5.0
+"""After how long without an outcome an envelope is handed over again, lest it got lost; each time after twice as long."""
 EXPLAIN_S = 3.0
 """How long to look for the reason why nothing is known of a transaction."""
 
@@ -78,7 +82,8 @@ class EndorsedCalls:
 
     `prepare` has a transaction endorsed and gives the unsigned envelope (raises Refused or GatewayError: nothing was
     ordered then); `submit` hands a signed one over (raises Refused; GatewayError when it may have arrived). `explain`
-    says what is known to be wrong with ordering, empty if nothing is. `creator` is shown with each proposal.
+    says what is known to be wrong with ordering, empty if nothing is. `creator` is shown with each proposal. To submit an
+    envelope twice is to submit it once.
     """
 
     def __init__(
@@ -118,7 +123,7 @@ class EndorsedCalls:
                 return Outcome(tx, "accepted", None, None)
             outcome = None
             with trio.move_on_at(deadline):
-                outcome = await self._await_stage(tx, stage, notes.append)
+                outcome = await self._outcome(envelope, tx, stage, notes)
             if outcome is None:
                 with trio.move_on_after(EXPLAIN_S):
                     notes.append(await self._explain())
@@ -146,6 +151,15 @@ class EndorsedCalls:
         transaction = sign_transaction(key, self._world.network.id, nonce, contract, method, args)
         return sign_envelope(key, await self._prepare(transaction, self._creator()))
 
+    async def _outcome(self, envelope: Envelope, tx: TxId, stage: Stage, notes: list[str]) -> Outcome:
+        pause_s = REMIND_S
+        while True:
+            with trio.move_on_after(pause_s):
+                return await self._await_stage(tx, stage, notes.append)
+            with suppress(Refused, GatewayError):
+                await self._submit(envelope)
+            pause_s *= 2
+
     async def _hand_over(self, tx: TxId, envelope: Envelope, stage: Stage, notes: list[str]) -> None:
         try:
             await self._submit(envelope)
@@ -162,6 +176,11 @@ def _in_vain(contract: str, method: str, stage: Stage, patience_s: float, notes:
     return "; ".join(
         [f"{contract}.{method} is not {stage} after {patience_s:g} s", *dict.fromkeys(known[:1] + known[-2:])]
     )
+
+
+def shown_by(world: World, identity: Identity, config: ChannelConfig) -> Certificate | None:
+    """The certificate that an actor shows with a proposal: none where anyone may write, lest everybody learns who it is."""
+    return None if config.policies.writers == ANYONE else world.certificates.get(identity.account)
 
 
 def ordering_trouble(orderers: int, leader: bytes) -> str:

@@ -15,7 +15,7 @@ from chain.codec import encode, transaction_id
 from chain.contract import encode_args
 from chain.errors import Refused
 from chain.keys import sign_transaction
-from chain.ledgers.ordered.assemble import agree, check_endorsed, prepare, sign_envelope
+from chain.ledgers.ordered.assemble import agree, check_endorsed, differences, prepare, sign_envelope
 from chain.ledgers.ordered.msp import Certificate
 from chain.ledgers.ordered.values import CONFLICTS, Endorsed, Envelope, Proposal, made_ms, nonce_at
 from chain.values import Block, Receipt, TxId
@@ -174,9 +174,12 @@ class Clients:
             for answer in answers:
                 check_endorsed(ledger.channel, proposal, answer, trial.now_ms)
             agreement = agree(ledger.channel, ledger.state, proposal, answers, trial.now_ms)
-            if agreement is None:
+            if agreement is None and differences(answers):
                 self._ask_others(call)
                 self._again(call, "endorsements_differ")
+                return
+            if agreement is None:  # they are of one mind, and not those whom a policy asks for
+                self._end(call, "endorsement_policy_failure")
                 return
             call.envelope = sign_envelope(trial.keys[call.client], prepare(proposal, agreement))
             call.tried.append(transaction_id(proposal.transaction))

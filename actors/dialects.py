@@ -9,14 +9,14 @@ from actors.local_answers import NodeCore
 from actors.messages import ENDORSE
 from actors.verdicts import ACCEPTED, Judgement, judge_block, judge_envelope, judge_transaction
 from actors.world import World
-from chain.codec import decode_block, decode_transaction
+from chain.codec import decode_block, decode_transaction, encode
 from chain.errors import Refused
-from chain.ledger import HeaderStatus, LedgerEffect
+from chain.ledger import Broadcast, HeaderStatus, LedgerEffect
 from chain.ledgers.ordered.ledger import OrderedLedger
 from chain.ledgers.ordered.msp import Certificate
 from chain.ledgers.ordered.values import Envelope, decode_envelope, made_ms
 from chain.ledgers.pow.ledger import PowLedger
-from chain.values import Account, Block, Transaction
+from chain.values import Account, Block, Transaction, TxId
 from net.gossip.events import Message, Verdict
 from net.overlay import Overlay
 from net.peer import PeerId
@@ -53,6 +53,9 @@ class Dialect(Protocol):
 
     async def prepare(self, transaction: Transaction, creator: Certificate | None) -> Envelope:
         """Have a transaction endorsed, where that is done. Raises Refused."""
+
+    async def words(self, tx: TxId) -> Sequence[bytes]:
+        """See `actors.gateway.LedgerNode`."""
 
     def next_nonce(self, account: Account) -> int:
         """See `actors.gateway.LedgerNode`. Raises Refused."""
@@ -100,6 +103,10 @@ class PowDialect:
     async def prepare(self, transaction: Transaction, creator: Certificate | None) -> Envelope:  # noqa: ARG002
         """See `Dialect`."""
         raise Refused("other_ledger", "transactions of this network are not endorsed")
+
+    async def words(self, tx: TxId) -> Sequence[bytes]:  # noqa: ARG002
+        """See `Dialect`. Work speaks for itself."""
+        return ()
 
     def next_nonce(self, account: Account) -> int:
         """See `Dialect`."""
@@ -155,12 +162,21 @@ class OrderedDialect:
         raise Refused("not_endorsed", "transactions of this network are endorsed first")
 
     def submit_envelope(self, envelope: Envelope, now_ms: int) -> Sequence[LedgerEffect]:
-        """See `Dialect`."""
-        return self._core.submit(envelope, now_ms)
+        """See `Dialect`. One that waits here already is published again: it may not have reached the orderers."""
+        try:
+            return self._core.submit(envelope, now_ms)
+        except Refused as refused:
+            if refused.reason != "already_pending":
+                raise
+            return [Broadcast("tx", encode(envelope))]
 
     async def prepare(self, transaction: Transaction, creator: Certificate | None) -> Envelope:
         """See `Dialect`."""
         return await self._desk.prepare(transaction, creator)
+
+    async def words(self, tx: TxId) -> Sequence[bytes]:
+        """See `Dialect`."""
+        return await self._desk.words(tx)
 
     def next_nonce(self, account: Account) -> int:  # noqa: ARG002
         """See `Dialect`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from chain.errors import Refused
 from chain.ledgers.ordered.access import policies_for
-from chain.ledgers.ordered.assemble import Agreement, agree, check_endorsed, differences
+from chain.ledgers.ordered.assemble import Agreement, Difference, agree, check_endorsed, differences
 from chain.ledgers.ordered.channel import ChannelConfig
 from chain.ledgers.ordered.policy import Policy, Principal
 from chain.ledgers.ordered.values import Endorsed, Proposal, Response, response_digest
@@ -93,7 +93,10 @@ class EndorsementRound:
 
     def may_level(self) -> bool:
         """Whether what they say may be the same a moment later: some lag behind, or are ahead."""
-        return self._declined or any(each.what == "reads" for each in differences(list(self._answers.values())))
+        return self._declined or any(each.what == "reads" for each in self._differences())
+
+    def _differences(self) -> Sequence[Difference]:
+        return differences(list(self._answers.values())) if self._answers else ()
 
     def height_of(self, account: Account) -> int:
         """After which block an endorser that answered simulated, as it says."""
@@ -101,10 +104,9 @@ class EndorsementRound:
 
     def refusal(self, name_of: NameOf) -> Refused:
         """Why there is no agreement, naming who differs in what, or who is missing."""
-        answers = list(self._answers.values())
-        apart = differences(answers)
+        apart = self._differences()
         if apart:
-            first = answers[0]
+            first = next(iter(self._answers.values()))
             said = "; ".join(
                 f"{', '.join(name_of(account) for account in each.accounts)} in {each.what} at height {each.height}"
                 for each in apart

@@ -5,7 +5,8 @@ from typing import ClassVar
 import trio
 
 from actors.identity import Identity
-from actors.node import FullNode, LocalLedger
+from actors.local_ledger import LocalLedger
+from actors.node import FullNode
 from actors.sensing.mobility import Point
 
 

@@ -4,13 +4,14 @@ A gateway simulates a proposal itself first: what its contract refuses is refuse
 endorsements are needed. Those are asked for concurrently; when some fail or differ, others are asked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import trio
 
 from actors.endorsement_round import EndorsementRound, Endorser
-from actors.messages import ENDORSE, Declined, Granted, read_endorsement, read_proposal
+from actors.gateway_messages import MAX_WORDS, MAX_WORDS_BYTES, WORD_WAIT_MS, Found, Wait, decode_answer, encode_message
+from actors.messages import ENDORSE, GATEWAY, Declined, Granted, read_endorsement, read_proposal
 from actors.world import World
 from chain.codec import encode
 from chain.errors import MalformedError, Refused
@@ -18,8 +19,9 @@ from chain.ledgers.ordered.assemble import Agreement, prepare
 from chain.ledgers.ordered.endorse import check_proposal
 from chain.ledgers.ordered.ledger import OrderedLedger
 from chain.ledgers.ordered.msp import Certificate, identities
+from chain.ledgers.ordered.policy import Policy
 from chain.ledgers.ordered.values import Endorsed, Envelope, Proposal, Response
-from chain.values import MAX_DETAIL, Account, Transaction
+from chain.values import MAX_DETAIL, Account, Transaction, TxId
 from net.overlay import Overlay
 from net.peer import PeerId
 from net.requests import RequestRefused
@@ -50,6 +52,7 @@ class EndorsementDesk:
     ) -> None:
         self._world, self._name = world, name
         self._core, self._overlay, self._blame = core, overlay, blame
+        self._own = Account(overlay.peer_id.public_key)
         self._rng = world.rng(name, "endorsers")
         self._suspects: dict[Account, None] = {}
         """Who was seen to answer otherwise than enough others: asked last."""
@@ -140,6 +143,35 @@ class EndorsementDesk:
             found.insert(0, Endorser(account, known.principal(own, account, now_ms)))
         return found
 
+    async def words(self, tx: TxId) -> Sequence[bytes]:
+        """What others prove of a transaction, encoded: as many as the channel's default policy needs, if they answer.
+
+        For light actors: the proofs are signed, so it does not matter who hands them over.
+        """
+        others = [one for one in self._endorsers(self._world.clock.now_ms()) if one.account != self._own]
+        policy = Policy.parse(self._core.channel.policies.endorsement)
+        places = next(policy.choices([one.principal for one in others]), range(len(others)))
+        found: dict[Account, bytes] = {}
+
+        async def ask(account: Account) -> None:
+            body = encode_message(Wait(tx, final=True, for_ms=WORD_WAIT_MS))
+            peer = PeerId.from_public_key(account)
+            with suppress(TransportError, MalformedError):
+                answer = decode_answer(await self._overlay.request(peer, GATEWAY, body, timeout=DEADLINE_S))
+                if isinstance(answer, Found) and answer.stage == "final":
+                    found[account] = answer.proof
+
+        async with trio.open_nursery() as nursery:
+            for place in places:
+                nursery.start_soon(ask, others[place].account)
+        said: list[bytes] = []
+        room = MAX_WORDS_BYTES
+        for account in sorted(found):
+            room -= len(found[account]) + 8
+            if room >= 0 and len(said) < MAX_WORDS:
+                said.append(found[account])
+        return said
+
     async def _ask(self, gathered: EndorsementRound, account: Account) -> None:
         peer = PeerId.from_public_key(account)
         body = encode(gathered.proposal)
@@ -161,7 +193,6 @@ class EndorsementDesk:
 
     def _tell(self, gathered: EndorsementRound, agreement: Agreement) -> None:
         """Note who read the same as the others and says that something else comes of it."""
-        ours = Account(self._overlay.peer_id.public_key)
         level = {gathered.height_of(Account(signed.certificate.account)) for signed in agreement.endorsements}
         for each in agreement.differing:
             if each.what == "reads":
@@ -169,7 +200,7 @@ class EndorsementDesk:
             names = [self._world.name_of(account) for account in each.accounts]
             self._world.journal.record(self._name, "endorsement_differs", who=names, what=each.what, height=each.height)
             for account in each.accounts:
-                if account == ours:
+                if account == self._own:
                     continue
                 self._suspects[account] = None
                 if len(self._suspects) > MAX_SUSPECTS:

@@ -20,6 +20,7 @@ from actors.gateway_messages import (
     AskMembers,
     AskOrdering,
     AskWaiting,
+    AskWords,
     BlockAnswer,
     Endorse,
     Found,
@@ -39,6 +40,7 @@ from actors.gateway_messages import (
     Unknown,
     Wait,
     WaitingAnswer,
+    WordsAnswer,
     decode_request,
     encode_message,
 )
@@ -54,9 +56,6 @@ from net.requests import RequestRefused
 PROVABLE = ("wrong_chain", "bad_signature", "other_proposal")
 """Refusals of what nobody honest submits; all others can be bad luck."""
 
-ARRIVED = ("already_pending", "duplicate_txid")
-"""Refusals of an envelope that was taken in before."""
-
 
 class LedgerNode(Protocol):
     """What a gateway needs of the node it is part of: local answers."""
@@ -69,6 +68,9 @@ class LedgerNode(Protocol):
 
     async def prepare(self, transaction: Transaction, creator: Certificate | None) -> Envelope:
         """Have a transaction endorsed, on an ordered ledger. Raises Refused."""
+
+    async def words(self, transaction: TxId) -> Sequence[bytes]:
+        """What other peers of an ordered ledger prove of a transaction, encoded: enough of them, if they answer."""
 
     def ordering(self) -> tuple[int, bytes]:
         """Of how many orderers it hears, and the account of the one that leads; empty when none is known to."""
@@ -160,6 +162,8 @@ class GatewayService:
                 return HeadersAnswer(tuple(rows))
             case AskWaiting(limit):
                 return WaitingAnswer(tuple(node.waiting(max(1, min(MAX_WAITING, limit)))))
+            case AskWords(transaction):
+                return WordsAnswer(tuple(await node.words(TxId(transaction))))
             case AskMembers():
                 return MembersAnswer(tuple(node.members()[:MAX_MEMBERS]))
             case AskOrdering():
@@ -174,8 +178,8 @@ class GatewayService:
         try:
             await self._node.submit_envelope(envelope)
         except Refused as refused:
-            # It came before, by way of another gateway: whoever sends one twice did not hear that it arrived.
-            if refused.reason not in ARRIVED:
+            # It is committed already: whoever sends one twice did not hear that it arrived.
+            if refused.reason != "duplicate_txid":
                 raise
         return Accepted()
 

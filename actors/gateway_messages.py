@@ -15,11 +15,15 @@ from chain.values import Block, Header, Receipt, Transaction
 
 MAX_WAIT_MS = 10_000
 """A gateway holds a `Wait` no longer than this; the asker asks again."""
+WORD_WAIT_MS = 3_000
+"""How long another gateway may take to have the block that the first one tells of."""
 MAX_REQUEST_BYTES = MAX_ENVELOPE_BYTES + 1_024
 MAX_ANSWER_BYTES = 2 << 20
 MAX_HEADERS = 100
 MAX_WAITING = 100
 MAX_MEMBERS = 64
+MAX_WORDS = 64
+MAX_WORDS_BYTES = MAX_ANSWER_BYTES - 4_096
 
 
 class Submit(msgspec.Struct, frozen=True, array_like=True, tag="submit", forbid_unknown_fields=True):
@@ -99,6 +103,12 @@ class AskMembers(msgspec.Struct, frozen=True, array_like=True, tag="members", fo
     """Ask for the certificates of the node and of those it is linked with. Answered by `MembersAnswer`."""
 
 
+class AskWords(msgspec.Struct, frozen=True, array_like=True, tag="words", forbid_unknown_fields=True):
+    """Ask for what other peers prove of a transaction, for who cannot or would not ask them. Answered by `WordsAnswer`."""
+
+    transaction: bytes
+
+
 class AskOrdering(msgspec.Struct, frozen=True, array_like=True, tag="ordering", forbid_unknown_fields=True):
     """Ask whether anybody orders transactions. Answered by `OrderingAnswer`."""
 
@@ -116,6 +126,7 @@ Request = (
     | AskWaiting
     | AskAddresses
     | AskMembers
+    | AskWords
     | AskOrdering
 )
 
@@ -204,6 +215,12 @@ class MembersAnswer(msgspec.Struct, frozen=True, array_like=True, tag="who", for
     certificates: Annotated[tuple[Certificate, ...], msgspec.Meta(max_length=MAX_MEMBERS)]
 
 
+class WordsAnswer(msgspec.Struct, frozen=True, array_like=True, tag="said", forbid_unknown_fields=True):
+    """Canonical `chain.ledgers.ordered.proof.CommitProof` of other peers, at most MAX_WORDS."""
+
+    proofs: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=MAX_WORDS)]
+
+
 class OrderingAnswer(msgspec.Struct, frozen=True, array_like=True, tag="leads", forbid_unknown_fields=True):
     """Of how many orderers the node hears, and the account of the one that leads; empty when none is known to."""
 
@@ -225,6 +242,7 @@ Answer = (
     | WaitingAnswer
     | AddressesAnswer
     | MembersAnswer
+    | WordsAnswer
     | OrderingAnswer
 )
 

@@ -81,7 +81,7 @@ def certify(
     from actors.membership import DAY_MS, EARLY_MS, root_of  # noqa: PLC0415
     from chain.codec import decode, encode  # noqa: PLC0415
     from chain.errors import MalformedError  # noqa: PLC0415
-    from chain.ledgers.ordered.msp import Certificate, issue  # noqa: PLC0415
+    from chain.ledgers.ordered.msp import MAX_CERTIFICATE_BYTES, Certificate, issue  # noqa: PLC0415
     from chain.values import Account  # noqa: PLC0415
     from net.peer import PeerId  # noqa: PLC0415
 
@@ -104,7 +104,7 @@ def certify(
             now_ms + days * DAY_MS,
         )
         try:
-            decode(Certificate, encode(certificate))
+            decode(Certificate, encode(certificate), limit=MAX_CERTIFICATE_BYTES)
         except MalformedError as error:
             raise click.BadParameter(str(error), param_hint="--organisation") from None
         certificate_file.write(path, certificate)

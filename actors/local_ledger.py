@@ -5,14 +5,12 @@ from typing import Any, Literal
 
 import trio
 
-from actors.calls import Calls, EndorsedCalls, Note, SequencedCalls, ordering_trouble
+from actors.calls import Calls, EndorsedCalls, Note, SequencedCalls, ordering_trouble, shown_by
 from actors.identity import Identity
 from actors.ledger import FoundBlock, Heads, Outcome, Sender, Stage
 from actors.node import FullNode
 from chain.contract import encode_args
-from chain.ledgers.ordered.channel import ANYONE
 from chain.ledgers.ordered.ledger import OrderedLedger
-from chain.ledgers.ordered.msp import Certificate
 from chain.ledgers.pow.ledger import PowLedger
 from chain.values import BlockId, Header, Transaction, TxId
 
@@ -20,11 +18,9 @@ from chain.values import BlockId, Header, Transaction, TxId
 class LocalLedger:
     """A ledger node's own access: implements `actors.ledger.Ledger` and asks nobody, but for endorsements."""
 
-    def __init__(self, node: FullNode, identity: Identity, certificate: Certificate | None = None) -> None:
-        """`certificate` is the identity's, for a network where not everybody may write; the node has its own."""
+    def __init__(self, node: FullNode, identity: Identity) -> None:
         self.identity = identity
         self._node = node
-        self._certificate = certificate
         self._calls = self._calls_on(node.core)
 
     def _calls_on(self, core: PowLedger | OrderedLedger) -> Calls:
@@ -36,19 +32,12 @@ class LocalLedger:
                 return EndorsedCalls(
                     node.world,
                     self.identity,
-                    creator=lambda: self._creator(core),
+                    creator=lambda: shown_by(node.world, self.identity, core.channel),
                     prepare=node.prepare,
                     submit=node.submit_envelope,
                     await_stage=self._wait,
                     explain=self._explain,
                 )
-
-    def _creator(self, core: OrderedLedger) -> Certificate | None:
-        if core.channel.policies.writers == ANYONE:
-            return None
-        own = core.signer.certificate if core.signer is not None else None
-        shown = self._certificate or own
-        return shown if shown is not None and shown.account == self.identity.account else None
 
     async def _wait(self, transaction: TxId, stage: Stage, note: Note) -> Outcome:  # noqa: ARG002 - nothing can fail
         return await self._node.wait_for(transaction, stage)

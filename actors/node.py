@@ -359,6 +359,10 @@ class FullNode:
         """See `LedgerNode`."""
         return self.dialect.next_nonce(account)
 
+    async def words(self, transaction: TxId) -> Sequence[bytes]:
+        """See `LedgerNode`."""
+        return await self.dialect.words(transaction)
+
     def ordering(self) -> tuple[int, bytes]:
         """See `LedgerNode`."""
         return self.dialect.ordering()

@@ -89,7 +89,7 @@ class Orderer:
 
     async def _hear(self, peer: PeerId, body: bytes) -> bytes:
         try:
-            words: tuple[bytes, ...] = decode(Words, body, limit=MAX_BATCH_BYTES)  # type: ignore[arg-type]
+            words: tuple[bytes, ...] = decode(Words, body, limit=MAX_BATCH_BYTES)
             for word in words if self._started else ():
                 self._feed(self.core.receive(peer.public_key, word, self.world.clock.now_ms()))
         except MalformedError as error:

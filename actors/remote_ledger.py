@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import trio
 
 from actors.belief import AttestedBelief, Belief, WorkBelief
-from actors.calls import Calls, EndorsedCalls, Note, SequencedCalls, ordering_trouble
+from actors.calls import Calls, EndorsedCalls, Note, SequencedCalls, ordering_trouble, shown_by
 from actors.gateway_messages import (
     MAX_WAIT_MS,
     Accepted,
@@ -53,7 +53,7 @@ from actors.world import World
 from chain.codec import encode
 from chain.contract import encode_args
 from chain.errors import MalformedError, Refused
-from chain.ledgers.ordered.channel import ANYONE, OrderedRules
+from chain.ledgers.ordered.channel import ChannelConfig, OrderedRules
 from chain.ledgers.ordered.msp import Certificate
 from chain.ledgers.ordered.values import Envelope, decode_envelope, proposal_digest, proposal_of
 from chain.ledgers.pow.parameters import PowRules
@@ -83,16 +83,14 @@ class RemoteLedger:
         overlay: Overlay,
         gateways: Callable[[], Sequence[PeerId]],
         world: World,
-        certificate: Certificate | None = None,
     ) -> None:
-        """`certificate` is the identity's, for an ordered ledger where not everybody may write."""
         self.identity = identity
         self._overlay = overlay
         self._gateways = gateways
         self._network = world.network
-        self._belief, self._calls = self._ways(world, certificate)
+        self._belief, self._calls = self._ways(world)
 
-    def _ways(self, world: World, certificate: Certificate | None) -> tuple[Belief, Calls]:
+    def _ways(self, world: World) -> tuple[Belief, Calls]:
         """How this kind of ledger is believed and called."""
         match world.genesis.ledger:
             case PowRules():
@@ -103,7 +101,7 @@ class RemoteLedger:
                 calls = EndorsedCalls(
                     world,
                     self.identity,
-                    creator=lambda: None if belief.config.policies.writers == ANYONE else certificate,
+                    creator=lambda: shown_by(world, self.identity, belief.config),
                     prepare=self._prepare,
                     submit=self._submit_envelope,
                     await_stage=self._await_stage,
@@ -120,18 +118,25 @@ class RemoteLedger:
     async def _await_stage(self, tx_id: TxId, stage: Stage, note: Note) -> Outcome:
         wait = Wait(tx_id, stage == "final", MAX_WAIT_MS)
         while True:
+            denials: list[Refusal] = []
             answer: Outcome | Answer = Unknown()
             try:
-                answer = await self._ask_checked(wait, partial(self._read_found, tx_id), MAX_WAIT_MS / 1000 + 10)
+                read = partial(self._read_found, tx_id, denials)
+                answer = await self._ask_checked(wait, read, MAX_WAIT_MS / 1000 + 10)
             except GatewayError as error:
                 note(str(error))
+                if denials and len(denials) == len(self._gateways()):
+                    answer = denials[0]
             if isinstance(answer, Refusal):
                 raise Refused(answer.reason, answer.detail)
             if isinstance(answer, Outcome) and answer.stage in ("final", stage):
                 return answer
             await trio.sleep(RETRY_S)
 
-    async def _read_found(self, tx_id: TxId, peer: PeerId, answer: Answer) -> Outcome | Answer:
+    async def _read_found(self, tx_id: TxId, denials: list[Refusal], peer: PeerId, answer: Answer) -> Outcome | Answer:
+        if isinstance(answer, Refusal) and not self._belief.one_denial_suffices:
+            denials.append(answer)
+            raise GatewayError(f"it says {answer.reason}")
         return await self._belief.outcome(tx_id, peer, answer) if isinstance(answer, Found) else answer
 
     async def query(self, contract: str, method: str, *args: Any, at: Literal["head", "final"] = "head") -> Any:
@@ -185,7 +190,7 @@ class RemoteLedger:
     async def outcome(self, transaction: TxId) -> Outcome | None:
         """See `actors.ledger.Ledger.outcome`."""
         wait = Wait(transaction, final=False, for_ms=0)
-        answer = await self._ask_checked(wait, partial(self._read_found, transaction))
+        answer = await self._ask_checked(wait, partial(self._read_found, transaction, []))
         if isinstance(answer, Outcome):
             return answer
         if isinstance(answer, Unknown):
@@ -236,6 +241,11 @@ class RemoteLedger:
         except GatewayError as error:
             return str(error)
         return ordering_trouble(answer.orderers, answer.leader) if isinstance(answer, OrderingAnswer) else ""
+
+    @property
+    def channel(self) -> ChannelConfig | None:
+        """The configuration that is believed in, on an ordered ledger."""
+        return self._belief.config if isinstance(self._belief, AttestedBelief) else None
 
     async def members(self) -> Sequence[Certificate]:
         """Certificates of ledger nodes that a gateway of an ordered ledger is linked with, unchecked. Raises GatewayError."""

@@ -22,6 +22,7 @@ from actors.founding import found
 from actors.gossip_meter import GossipMeter
 from actors.journal import Journal
 from actors.looks import look_on
+from actors.member_stores import MemberStores
 from actors.membership import certified
 from actors.messages import MAX_ADDRESSES, Known
 from actors.outcome import report
@@ -31,12 +32,10 @@ from actors.scenario import Scenario, ScenarioError
 from actors.sensing.city import City, Incident, generate, replay
 from actors.sensing.reports_file import ReportFile, read
 from actors.swarm import Swarm
-from actors.torn_write import tear
 from actors.transports import Transports
 from actors.virtual_time import run_virtual
 from actors.world import World
 from chain.genesis import Genesis, Network
-from chain.store import MemoryStore, Store
 from net.gossip.config import GossipConfig
 from net.libp2p_address import parse_address
 from net.peer import Address, PeerId
@@ -170,6 +169,7 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
             on_error=plan.on_error,
         )
         world.names.update((member.identity.account, member.name) for member in everybody)
+        world.certificates.update((m.identity.account, m.certificate) for m in everybody if m.certificate is not None)
         memory = data.recall() if data else Memory()
         bootstrap = plan.join.bootstrap if plan.join else ()
         for peer, addresses in bootstrap:
@@ -187,17 +187,15 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
             first_place=plan.first_place,
             between=share is not None,
         )
-        stores = _Stores(world, plan.data)
+        stores = MemberStores(world, plan.data)
         swarm = Swarm(
             world,
             plan.kind,
             members,
             transports.make,
-            stores.open,
+            stores,
             incidents,
             known=[peer for peer in world.addresses.others() if peer.public_key not in world.names],
-            lose_store=stores.lose,
-            tear_store=stores.tear if plan.data else None,
             acquaint=share.acquaint if share else None,
         )
         faults = Faults(
@@ -306,40 +304,3 @@ def _dealer(plan: RunPlan, city: City) -> Callable[[int, int], Iterator[Incident
         return generate(city, scenario.reports.per_minute / of, types, scenario.population.requester.false_share, rng)
 
     return deal
-
-
-class _Stores:
-    """Opens each ledger node's store: a file in the data directory, or memory."""
-
-    def __init__(self, world: World, data: Path | None) -> None:
-        self._world, self._data = world, data
-        self._keep_blocks = world.scenario.ledger.keep_blocks or None
-
-    def open(self, member: Member) -> Store:
-        """Raises StoreError."""
-        if self._data is None:
-            return MemoryStore(keep_blocks=self._keep_blocks)
-        from chain.sqlite_store import SqliteStore  # noqa: PLC0415 - not for runs in memory
-
-        return SqliteStore(
-            self._path(self._data, member),
-            self._world.network.id,
-            durability=self._world.scenario.ledger.durability,
-            keep_blocks=self._keep_blocks,
-        )
-
-    def lose(self, member: Member) -> None:
-        """Delete a store that was closed."""
-        if self._data is not None:
-            path = self._path(self._data, member)
-            for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
-                file.unlink(missing_ok=True)
-
-    def tear(self, member: Member, store: Store, rng: Random) -> int:
-        """Close a store so that its last write is torn; by how many bytes."""
-        assert self._data is not None  # noqa: S101 - it is on disk
-        return tear(self._path(self._data, member), store.close, rng)
-
-    @staticmethod
-    def _path(data: Path, member: Member) -> Path:
-        return data / f"{member.name}.sqlite"

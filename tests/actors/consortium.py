@@ -4,9 +4,9 @@
 service was replaced by the test.
 """
 
+import dataclasses
 import random
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import trio
 from msgspec.structs import replace
@@ -83,15 +83,15 @@ def network(batch=BATCH, proposal_ttl_ms=60_000, **changes):
     )
 
 
-@dataclass
+@dataclasses.dataclass
 class Consortium:
     world: World
     memory: MemoryNetwork
     nursery: trio.Nursery
-    nodes: dict[str, FullNode] = field(default_factory=dict)
-    records: list[tuple[str, str, dict]] = field(default_factory=list)
+    nodes: dict[str, FullNode] = dataclasses.field(default_factory=dict)
+    records: list[tuple[str, str, dict]] = dataclasses.field(default_factory=list)
 
-    mishaps: list[str] = field(default_factory=list)
+    mishaps: list[str] = dataclasses.field(default_factory=list)
     """What the test expects to go wrong in the eyes of the run."""
 
     def said(self, kind, actor=None):
@@ -104,13 +104,15 @@ class Consortium:
     def orderer(self):
         return self.nodes["orderer"]
 
-    def local(self, number, **how):
+    def local(self, number):
         node = self.peer(number)
-        return LocalLedger(node, node.identity, **how)
+        return LocalLedger(node, node.identity)
 
     async def node(self, name, core, *, make=FullNode):
         """Start a ledger node that knows those which are up."""
         me = identity(name)
+        if core.signer is not None:
+            self.world.certificates[me.account] = core.signer.certificate
         transport = self.memory.attach(me.peer_id)
         known = [node.identity.peer_id for node in self.nodes.values()]
         node = make(self.world, name, me, transport, core, MemoryStore(), known)
@@ -123,12 +125,14 @@ class Consortium:
     async def light(self, name, gateways=(1, 2, 3), *, shown=None):
         """A phone's ledger, by way of these peers."""
         me = identity(name)
+        if shown is not None:
+            self.world.certificates[me.account] = shown
         overlay = open_overlay(self.world, name, me, self.memory.attach(me.peer_id))
         await self.nursery.start(overlay.run)
         peers = [self.peer(number).identity.peer_id for number in gateways]
         for peer in peers:
             await overlay.connect(peer, self.world.addresses.of(peer))
-        return RemoteLedger(me, overlay, lambda: [peer for peer in peers if peer in overlay.peers()], self.world, shown)
+        return RemoteLedger(me, overlay, lambda: [peer for peer in peers if peer in overlay.peers()], self.world)
 
 
 def make_world(net):
@@ -182,3 +186,9 @@ async def consortium(net=None, *, peers=None, nodes=None, ordering=True, latency
         yield it
         nursery.cancel_scope.cancel()
     assert world.errors == it.mishaps
+
+
+def mute(it, asker, asked):
+    """What one peer asks of another arrives a minute late."""
+    source, target = it.peer(asker).identity.peer_id, it.peer(asked).identity.peer_id
+    it.memory.set_conditions(source, target, dataclasses.replace(it.memory.conditions(source, target), latency_s=60.0))
