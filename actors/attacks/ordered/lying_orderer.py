@@ -62,8 +62,10 @@ class LyingOrderer(Member):
             return
         lie = encode(seal(false, self.signer))
         for place, other in enumerate(self.trial.others(self)):
-            said = data if self.halves and place % 2 else lie
-            self.trial.deliver(self, other.account, lambda to, said=said: to.hear(self, topic, said))
+            self._tell(other, data if self.halves and place % 2 else lie)
+
+    def _tell(self, other: Member, block: bytes) -> None:
+        self.trial.deliver(self, other.account, lambda to: to.hear(self, "blocks", block))
 
 
 def run_lies(
