@@ -8,21 +8,31 @@ from actors.node import FullNode
 from actors.swarm import Swarm
 from actors.tally import Tally
 from chain.codec import block_id
+from chain.ledgers.pow.ledger import PowLedger
 from chain.state import WorldState
 
 DECIDED = ("confirmed", "rejected", "expired")
 
 
 def replicas_agree(nodes: Sequence[FullNode], tally: Tally) -> bool:
-    """Whether all replicas have the same final chain as far as the slowest is, and the state their headers say."""
+    """Whether all replicas have the same final chain as far as the slowest is, and the state that belongs to it.
+
+    On proof of work that is what a header says; on an ordered ledger, where headers know no states, what others have
+    that are as far.
+    """
     if tally.disagree:
         return False
     lowest = min((node.core.final.height for node in nodes), default=0)
     ids = {block_id(header) for node in nodes if (header := node.core.header(lowest)) is not None}
-    # One state is digested anew from its entries: the roots in headers were only ever summed up change by change.
-    sound = all(node.core.final_state.root == node.core.final.state_root for node in nodes)
-    anew = WorldState.of(nodes[0].core.final_state.scan(b"")).root == nodes[0].core.final.state_root if nodes else True
-    return len(ids) <= 1 and sound and anew
+    roots: dict[int, set[bytes]] = {}
+    for node in nodes:
+        roots.setdefault(node.core.final.height, set()).add(node.core.final_state.root)
+        if isinstance(node.core, PowLedger):
+            roots[node.core.final.height].add(node.core.final.state_root)
+    # One state is digested anew from its entries: all roots were only ever summed up change by change.
+    state = nodes[0].core.final_state if nodes else WorldState.empty()
+    anew = WorldState.of(state.scan(b"")).root == state.root
+    return len(ids) <= 1 and anew and all(len(each) == 1 for each in roots.values())
 
 
 def report(swarm: Swarm, *, rows_refused: int, wall_s: float, cpu_s: float) -> dict[str, Any]:
