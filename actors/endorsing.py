@@ -29,7 +29,7 @@ from net.transport import TransportError
 
 DEADLINE_S = 5.0
 """For the answers of those who are asked at the same time."""
-LEVEL_ATTEMPTS = 4
+LEVEL_ATTEMPTS = 6
 """How often a proposal is made when endorsers are not level with each other."""
 LEVEL_PAUSE_S = 0.05
 """Before the second time; doubled each time, and chance takes a part of it."""
@@ -89,6 +89,8 @@ class EndorsementDesk:
         who is linked; ``endorsements_differ``, naming who differs in what; ``envelope_too_large``.
         """
         for attempt in range(LEVEL_ATTEMPTS):
+            if attempt:
+                await trio.sleep(LEVEL_PAUSE_S * 2 ** (attempt - 1) * self._rng.uniform(0.5, 1))
             gathered = await self._gather(transaction, creator)
             agreement = gathered.agreement(self._world.clock.now_ms())
             if agreement is not None:
@@ -96,7 +98,6 @@ class EndorsementDesk:
                 return prepare(gathered.proposal, agreement)
             if not gathered.may_level():
                 break
-            await trio.sleep(LEVEL_PAUSE_S * 2**attempt * self._rng.uniform(0.5, 1))
         raise gathered.refusal(self._world.name_of)
 
     async def _gather(self, transaction: Transaction, creator: Certificate | None) -> EndorsementRound:
