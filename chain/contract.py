@@ -282,6 +282,15 @@ class Registry:
     def has(self, contract: str) -> bool:
         return contract in self._methods
 
+    @property
+    def methods(self) -> tuple[tuple[str, str, Method], ...]:
+        """Calls and queries of all contracts as (contract, name, method), sorted."""
+        return tuple(
+            (contract, name, methods[name])
+            for contract, methods in sorted(self._methods.items())
+            for name in sorted(methods)
+        )
+
     def method(self, contract: str, name: str, *, is_query: bool) -> Method:
         """Raises Refused (``unknown_contract``, ``unknown_method``)."""
         methods = self._methods.get(contract)

@@ -24,7 +24,7 @@ WATCHED = {
     "trio._core": "the private scheduling switches have one door: actors/virtual_time.py",
     "libp2p": "libp2p has one door: net/libp2p_host.py and its parts; speak to the Transport in net/transport.py",
     "aioquic": "QUIC has one door: net/libp2p_quic.py and its socket, net/libp2p_udp.py",
-    "sqlite3": "SQLite has one door: chain/sqlite_store.py; speak to the Store in chain/store.py",
+    "sqlite3": "SQLite has one door a kind of store: speak to the Store in chain/store.py, or to a RaftStore",
     "quart": "Quart has one door: web/; actors offer actors/control.py",
     "quart_trio": "Quart has one door: web/; actors offer actors/control.py",
     "hypercorn": "Hypercorn has one door: web/; actors offer actors/control.py",
@@ -83,6 +83,9 @@ ALLOWED: list[tuple[str, set[str]]] = [
     ("experiments/bench_overlay.py", {"experiments", "actors", "net", "trio", "random", "time"}),
     ("experiments/bench_actors.py", {"experiments", "actors", "net", "trio", "time"}),
     ("experiments/bench_pow.py", {"experiments", "chain", "time"}),
+    ("experiments/ordered_throughput.py", {"experiments", "actors", "chain", "random", "time"}),
+    ("experiments/ordered_latency.py", {"experiments", "chain", "trio", "time"}),
+    ("experiments/ordered_nodes.py", {"experiments", "actors", "chain", "net", "trio", "random"}),
     ("experiments/evm_token.py", {"experiments", "time"}),
     ("experiments/measuring.py", {"experiments", "random", "pathlib", "os"}),
     # They look at the ledger itself: final events, and what the contract's own code pays.

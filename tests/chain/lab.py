@@ -36,6 +36,22 @@ def look_up_block(ctx: Context, height: Natural) -> bytes:
     return ctx.block_id(height)
 
 
+@call
+def guard(ctx: Context, key: bytes, policy: str | None) -> None:
+    """Say who must endorse writing `key`."""
+    ctx.set_policy(key, policy)
+
+
+@call
+def is_there(ctx: Context, key: bytes) -> bool:
+    return ctx.version(key) is not None
+
+
+@call
+def drop(ctx: Context, key: bytes) -> None:
+    ctx.delete(key)
+
+
 @query
 def total(ctx: Context, prefix: bytes) -> int:
     return sum(value for _, value in ctx.scan(prefix, int))
