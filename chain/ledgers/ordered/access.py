@@ -58,17 +58,19 @@ def policies_for(config: ChannelConfig, state: WorldState, contract: str, writte
     endorsement). A call that writes nothing of its own contract needs that contract's all the same, for result and
     events are its word.
     """
-    needed: dict[Policy, None] = {}
+    needed: list[Policy] = []  # of one or two, found again by identity: cheaper than hashing rules
     silent = True
     for key in written:
         subject = subject_of(key)
         owner = owner_of(subject)
         silent = silent and owner != contract
         own = state.get(key_policy_key(subject))
-        needed[contract_policy(config, owner) if own is None else Policy.parse(own.decode())] = None
-    if silent:
-        needed[contract_policy(config, contract)] = None
-    return tuple(needed)
+        policy = contract_policy(config, owner) if own is None else Policy.parse(own.decode())
+        if policy not in needed:
+            needed.append(policy)
+    if silent and (policy := contract_policy(config, contract)) not in needed:
+        needed.append(policy)
+    return needed
 
 
 def subject_of(key: bytes) -> bytes:
