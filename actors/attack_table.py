@@ -1,4 +1,4 @@
-"""The table of all attacks: those on the overlay, on the chain and on the votes, by the threats that the spec lists.
+"""The table of all attacks: those on the overlay, the chain, the votes and the ordered ledger, by what they threaten.
 
 A row is one attack under one defence, on or off. Of a case, `success_rate` is the share of all attempts of all seeds
 that reached the goal, with Wilson's interval; attempts of one trial share a population, so the interval is a little narrow.
@@ -12,11 +12,12 @@ from actors.attack_report import ATTACKS, run_attacks, wilson
 from actors.attack_report import table as overlay_table
 from actors.attacks.case import FULL, QUICK, Case, Measured, by_name
 from actors.attacks.chain.catalogue import CHAIN_CASES
+from actors.attacks.ordered.catalogue import ORDERED_CASES
 from actors.attacks.votes.catalogue import VOTE_CASES
 from actors.clock import Stopwatch
 
-CASES = by_name((*CHAIN_CASES, *VOTE_CASES))
-FAMILIES = ("overlay", "chain", "votes")
+CASES = by_name((*CHAIN_CASES, *VOTE_CASES, *ORDERED_CASES))
+FAMILIES = ("overlay", "chain", "votes", "ordered")
 NAMES = (*ATTACKS, *CASES, *FAMILIES, "all")
 """What `run` takes."""
 
@@ -58,8 +59,15 @@ THREATS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("network: DDoS", ("flood-one-account", "flood-sybils", "spam", "ihave-spam", "iwant-spam", "graft-flood")),
     ("network: sybil", ("sybil", "cold-boot", "covert-flash")),
     ("network: eclipse", ("eclipse", "eclipse-region", "poisoned-boot")),
+    ("consortium: lying endorser", ("lying-endorser", "colluding-endorsers", "colluding-majority")),
+    ("consortium: refusing or slow endorser", ("refusing-endorser", "silent-endorser")),
+    ("consortium: lying orderer", ("reordered-blocks", "altered-blocks", "forked-blocks")),
+    ("consortium: withholding orderer", ("withheld-blocks", "censored-client")),
+    ("consortium: altered store", ("altered-store",)),
+    ("consortium: expired or revoked certificate", ("stale-endorser", "stale-orderer", "stale-client")),
+    ("consortium: client outside the policy", ("outsider",)),
 )
-"""The list at the end of spec/spatial.md, and which attacks stand for each."""
+"""The list at the end of spec/spatial.md, then what a consortium has to fear, and which attacks stand for each."""
 
 
 @dataclass
@@ -127,7 +135,7 @@ def run_cases(
     tell: Callable[[str], object] | None = None,
     keep: Callable[[Runs], object] | None = None,
 ) -> None:
-    """Run attacks on the chain and the votes, and add their rows.
+    """Run attacks on ledgers and votes, and add their rows.
 
     `defence` is on, off or both; what else the overlay knows of counts as on.
     """
@@ -155,7 +163,7 @@ def row(case: Case, defence: str, measured: Sequence[Measured], wall_s: float) -
     names = list(measured[0].figures)
     return {
         "attack": case.name,
-        "ledger": "pow",
+        "ledger": "ordered" if case.family == "ordered" else "pow",
         "family": case.family,
         "defence": defence,
         "success_rate": share,

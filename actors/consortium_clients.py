@@ -128,15 +128,18 @@ class Clients:
 
         for endorser in call.endorsers:
             if endorser is call.gateway:
-                take(endorser, _endorsed(endorser, proposal))
+                answer = endorser.ask_endorsement(proposal)
+                if answer is not None:
+                    take(endorser, answer)
             else:
                 trial.deliver(call.gateway, endorser.account, lambda to: self._answer(to, call, proposal, take))
 
     def _answer(
         self, to: Member, call: Call, proposal: Proposal, take: Callable[[Member, Endorsed | Refused], None]
     ) -> None:
-        answer = _endorsed(to, proposal)
-        self._trial.deliver(to, call.gateway.account, lambda _: take(to, answer))
+        answer = to.ask_endorsement(proposal)
+        if answer is not None:
+            self._trial.deliver(to, call.gateway.account, lambda _: take(to, answer))
 
     def _refused(self, call: Call, by: Member, refused: Refused) -> None:
         """One endorser alone may lie: a refusal stands when another organisation says the same, or nobody else is asked."""
@@ -144,25 +147,24 @@ class Clients:
         if call.fixed or len(call.refusals[refused.reason]) > 1:
             self._end(call, refused.reason)
             return
-        call.endorsers = self._choose() or call.endorsers
-        call.gateway = call.endorsers[0]
+        self._ask_others(call)
         self._again(call, refused.reason, at_once=True)
 
     def _unanswered(self, call: Call, attempt: int) -> None:
         """Endorsers did not answer in time: ask again, nothing was ordered."""
         if call.attempts != attempt or call.envelope is not None or call.ended_ms is not None:
             return
-        if not call.fixed:
-            call.endorsers = self._choose() or call.endorsers
-            call.gateway = call.endorsers[0]
+        self._ask_others(call)
         self._attempt(call)
 
-    def _choose(self) -> Sequence[Member]:
-        """Peers of two organisations that are up, at random; nobody when there are not so many."""
+    def _ask_others(self, call: Call) -> None:
+        """Next time, ask peers of two organisations that are up, at random, when there are so many."""
         up = [peer for peer in self._trial.peers if peer.up]
         self._trial.rng.shuffle(up)
         chosen = list({peer.organisation: peer for peer in up}.values())[:2]
-        return chosen if len(chosen) == 2 else ()
+        if len(chosen) == 2 and not call.fixed:
+            call.endorsers = chosen
+            call.gateway = chosen[0]
 
     # --- submit -----------------------------------------------------------------------------------------------
 
@@ -173,6 +175,7 @@ class Clients:
                 check_endorsed(ledger.channel, proposal, answer, trial.now_ms)
             agreement = agree(ledger.channel, ledger.state, proposal, answers, trial.now_ms)
             if agreement is None and differences(answers):
+                self._ask_others(call)
                 self._again(call, "endorsements_differ")
                 return
             if agreement is None:  # they are of one mind, and not those whom a policy asks for
@@ -241,10 +244,3 @@ class Clients:
         if call.ended_ms is None:
             call.ended_ms, call.outcome = self._trial.now_ms, outcome
             call.on_end(call)
-
-
-def _endorsed(member: Member, proposal: Proposal) -> Endorsed | Refused:
-    try:
-        return member.endorse(proposal)
-    except Refused as refused:
-        return refused

@@ -219,6 +219,13 @@ class Member:
         """Simulate and sign. Raises Refused."""
         return self.ledger.endorse(proposal, self.trial.now_ms)
 
+    def ask_endorsement(self, proposal: Proposal) -> Endorsed | Refused | None:
+        """Answer a gateway; None is no answer."""
+        try:
+            return self.endorse(proposal)
+        except Refused as refused:
+            return refused
+
     def submit(self, envelope: Envelope) -> None:
         """Take an envelope of an own client. Raises Refused."""
         self.carry(self.ledger.submit(envelope, self.trial.now_ms))

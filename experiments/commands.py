@@ -79,12 +79,13 @@ def attack(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Attack in virtual time, with and without the defence. NAME is an attack, "overlay", "chain", "votes" or "all".
+    """Attack in virtual time, with and without the defence. NAME is an attack, or "overlay", "chain", "votes",
+    "ordered" or "all".
 
     Overlay: defence on is GossipSub v1.1 with scores; off is v1.0; unscored is v1.1 without scores. Quick is 40 honest peers
     and 60 attackers, full 200 and 800, which takes a minute or two of CPU time a trial and grows with the rate; the
-    reference evaluation has 120 messages of 2 KiB a second. Chain: replicas that mine; votes: whole populations; off is a
-    system without the very check or rule. A share of seeds, or of attempts, is won. Ctrl-C keeps the rows so far, and
+    reference evaluation has 120 messages of 2 KiB a second. Chain: replicas that mine; votes: whole populations; ordered: a
+    consortium of three organisations; off is a system without the very check, rule or policy. A share of seeds, or of attempts, is won. Ctrl-C keeps the rows so far, and
     --report is written after each.
     """
     from actors.attack_table import NAMES, Runs, run

@@ -1,10 +1,10 @@
-"""What an attack on the chain or on the votes is made of: whom it threatens, what counts as won, what should prevent it."""
+"""What an attack on a ledger or on the votes is made of: whom it threatens, what counts as won, what should prevent it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-Family = Literal["chain", "votes"]
+Family = Literal["chain", "votes", "ordered"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ def tiny(monkeypatch):
 
 
 def test_every_threat_of_the_spec_has_attacks_that_exist():
-    assert len(THREATS) == 25  # 6 of requesters, 7 of workers, 4 of miners, 3 of newbies, 5 of the network
+    # 6 of requesters, 7 of workers, 4 of miners, 3 of newbies, 5 of the network
+    assert sum(not threat.startswith("consortium: ") for threat, _ in THREATS) == 25
     known = {*ATTACKS, *CASES}
     for threat, names in THREATS:
         assert names, threat
@@ -46,6 +47,7 @@ def test_row_pools_the_attempts_of_all_seeds():
     assert made["succeeds"] is False  # the limit itself is not above the limit
     assert made["figures"] == {"x": 1.5}
     assert made["ledger"] == "pow"
+    assert row(CASES["outsider"], "on", [Measured(0, 1)], 0.0)["ledger"] == "ordered"
     assert json.loads(json.dumps(made, allow_nan=False)) == made
 
 
@@ -93,7 +95,8 @@ def test_families_are_chosen_by_name(monkeypatch):
     monkeypatch.setattr(attack_table, "run_cases", lambda _, cases, *__, **___: chosen.append(cases))
     run("chain", "on", 1)
     run("votes", "on", 1)
-    assert [{case.family for case in cases} for cases in chosen] == [{"chain"}, {"votes"}]
+    run("ordered", "on", 1)
+    assert [{case.family for case in cases} for cases in chosen] == [{"chain"}, {"votes"}, {"ordered"}]
     assert sum(map(len, chosen)) == len(CASES)
 
 
