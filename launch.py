@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 a checker found a violation, 2 bad usage or scenario, 3 a 
 Heavy imports are inside the commands, so that --help answers at once.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import click
 
 from actors import parameters
 from actors.command_line import FAILURE, JSON, NEW_FILE, QUIET, REPORT, VIOLATION, errors, show, write_json
+from actors.keys_command import keys, passphrase
 from actors.parameters import Parsed
 from experiments.commands import attack, bench
 from experiments.experiment_command import experiment
@@ -39,6 +39,11 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 SET = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a scenario key; TOML value."
 )
+LEDGER = click.option(
+    "--ledger",
+    type=click.Choice(["pow", "ordered"]),
+    help="Proof of work, or endorse, order, commit by organisations.  [default: the scenario's, pow]",
+)
 SEED = click.option("--seed", type=click.IntRange(min=0), help="Seed of the run.  [default: the scenario's, 1]")
 FOR = click.option("--for", "seconds", type=DURATION, help="How long, e.g. 90s, 2m, 1h.")
 REPORTS = click.option("--reports", type=FILE, help="CSV of real citizen reports (time, category, lat, lon) to replay.")
@@ -59,7 +64,7 @@ def main() -> None:
 @click.option(
     "--actors", type=click.IntRange(min=5), help="Scale the population to N actors.  [default: scenario's, 60]"
 )
-@click.option("--ledger", type=click.Choice(["pow"]), help="Consensus.  [default: the scenario's, pow]")
+@LEDGER
 @click.option("--network", type=click.Choice(["memory", "libp2p"]), help="Links.  [default: the scenario's, memory]")
 @SEED
 @FOR
@@ -105,8 +110,8 @@ def swarm(
     from actors import run
     from actors.terminal import voice
 
-    chosen = [f"ledger.kind={ledger!r}"] * bool(ledger) + [f"network.kind={network!r}"] * bool(network)
     with errors():
+        chosen = _chosen(ledger=ledger, network=network)
         config, file = _configure(scenario, [*overrides, *chosen], seed, actors, reports)
         terminal = _terminal(as_json=as_json, quiet=quiet)
         plan = run.RunPlan(
@@ -148,6 +153,7 @@ def process() -> None:
 @click.option(
     "--actors", type=click.IntRange(min=5), help="Scale the population to N actors.  [default: scenario's, 60]"
 )
+@LEDGER
 @SEED
 @FOR
 @REPORTS
@@ -159,6 +165,7 @@ def process() -> None:
 def simulate(
     scenario: Path | None,
     actors: int | None,
+    ledger: str | None,
     seed: int | None,
     seconds: float | None,
     reports: Path | None,
@@ -176,7 +183,7 @@ def simulate(
     from actors.terminal import voice
 
     with errors():
-        config, file = _configure(scenario, list(overrides), seed, actors, reports)
+        config, file = _configure(scenario, [*overrides, *_chosen(ledger=ledger)], seed, actors, reports)
         terminal = _terminal(as_json=as_json, quiet=quiet)
         plan = run.RunPlan(
             scenario=config,
@@ -192,7 +199,12 @@ def simulate(
 
 @main.command()
 @click.option(
-    "--role", "roles", multiple=True, required=True, metavar="ROLE", help="requester, worker, miner, mec, facility."
+    "--role",
+    "roles",
+    multiple=True,
+    required=True,
+    metavar="ROLE",
+    help="requester, worker, mec, facility; with proof of work miner, on an ordered ledger endorser, orderer.",
 )
 @click.option(
     "--data", type=FOLDER, required=True, help="Keys and ledgers of this node; it goes on from there next time."
@@ -203,6 +215,13 @@ def simulate(
     multiple=True,
     metavar="MADDR",
     help="Where to listen, TCP or QUIC; a second role takes the next port.  [default: /ip4/127.0.0.1/tcp/0]",
+)
+@click.option(
+    "--certificate",
+    "certificates",
+    multiple=True,
+    type=FILE,
+    help="Of a role's key, to endorse or order with on an ordered ledger; see `keys certify`.",
 )
 @click.option("--at", type=PLACE, help="Home or site, LAT,LON in degrees.  [default: the middle of the network's box]")
 @click.option("--scenario", type=FILE, help="TOML with the parameters of the roles (hash rate, accuracy, …).")
@@ -218,6 +237,7 @@ def node(
     data: Path,
     bootstrap: tuple[str, ...],
     listen: tuple[str, ...],
+    certificates: tuple[Path, ...],
     at: tuple[float, float] | None,
     scenario: Path | None,
     web: tuple[str, int] | None,
@@ -244,7 +264,8 @@ def node(
             data,
             bootstrap,
             at=Point(*at) if at else None,
-            passphrase=os.environ.get("CROWDMESH_PASSPHRASE") or None,
+            passphrase=passphrase(),
+            certificates=certificates,
         )
         terminal = _terminal(as_json=as_json, quiet=quiet)
         plan = run.RunPlan(
@@ -285,36 +306,7 @@ def audit(report: str, data: Path, actor: str | None, report_path: Path | None, 
 main.add_command(bench)
 main.add_command(attack)
 main.add_command(experiment)
-
-
-@main.group()
-def keys() -> None:
-    """Make and look at identities: an Ed25519 key is libp2p peer id, ledger account and signer at once.
-
-    Files are encrypted if CROWDMESH_PASSPHRASE is set, and else readable by their owner alone.
-    """
-
-
-@keys.command("new")
-@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
-def keys_new(path: Path) -> None:
-    """Make a new random identity in PATH, which must not exist."""
-    from actors import keyfile
-
-    with errors():
-        identity = keyfile.create(path, os.environ.get("CROWDMESH_PASSPHRASE") or None)
-        click.echo(f"{identity.peer_id}  {path}")
-
-
-@keys.command("show")
-@click.argument("path", type=FILE)
-def keys_show(path: Path) -> None:
-    """Print the peer id and the account of the identity in PATH; never its secret."""
-    from actors import keyfile
-
-    with errors():
-        identity = keyfile.read(path, os.environ.get("CROWDMESH_PASSPHRASE") or None)
-        click.echo(f"peer id  {identity.peer_id}\naccount  {identity.account.hex()}")
+main.add_command(keys)
 
 
 @main.command()
@@ -325,6 +317,11 @@ def version() -> None:
     click.echo(f"crowdmesh {VERSION}\npython {sys.version.split()[0]}")
     for library in ("trio", "libp2p", "msgspec", "pynacl", "quart", "hypercorn"):
         click.echo(f"{library} {version_of(library)}")
+
+
+def _chosen(**kinds: str | None) -> list[str]:
+    """Options that are keys of the scenario."""
+    return [f"{table}.kind={kind!r}" for table, kind in kinds.items() if kind]
 
 
 def _configure(
@@ -341,7 +338,7 @@ def _configure(
     if seed is not None:
         config = msgspec.structs.replace(config, seed=seed)
     if actors is not None:
-        config = msgspec.structs.replace(config, population=scaled(config.population, actors))
+        config = scaled(config, actors)
     if reports is None:
         return config, None
     file, config = load_reports(reports, config)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 from nacl.signing import SigningKey
 
-from actors import population
+from actors import founding, population
 from actors.clock import SIMULATION_EPOCH_MS
 from actors.scenario import Scenario
 from chain.codec import decode_block, decode_transaction
@@ -61,7 +61,7 @@ def found(seed: int, customers: Iterable[str] = (), **rules: int) -> Network:
     """A network of `customers` with CREDITS each. Final is nothing, unless `rules` give a `finality_depth`."""
     holders = sorted((Balance(account_of(key_of(seed, name)), CREDITS) for name in customers), key=lambda b: b.account)
     scenario = Scenario(name="trial", seed=seed)
-    genesis = population.found(scenario, population.build_city(scenario, None), (), SIMULATION_EPOCH_MS)
+    genesis = founding.found(scenario, population.build_city(scenario, None), (), SIMULATION_EPOCH_MS)
     return Network.found(replace(genesis, ledger=replace(genesis.ledger, **_RULES | rules), balances=tuple(holders)))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from msgspec.structs import replace
 from nacl.signing import SigningKey
 
-from actors import population
+from actors import founding, population
 from actors.chain_trial import CREDITS, key_of
 from actors.clock import SIMULATION_EPOCH_MS
 from actors.scenario import Scenario
@@ -275,7 +275,7 @@ class Trial:
             heartbeat_ticks=2,
         )
         scenario = Scenario(name="trial", seed=self.seed)
-        genesis = population.found(scenario, population.build_city(scenario, None), (), self.now_ms)
+        genesis = founding.found(scenario, population.build_city(scenario, None), (), self.now_ms)
         balances = sorted((Balance(account_of(key), CREDITS) for key in self.keys.values()), key=lambda b: b.account)
         return Network.found(replace(genesis, ledger=rules, balances=tuple(balances)), registry)
 

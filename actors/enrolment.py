@@ -3,7 +3,8 @@
 import trio
 
 from actors.ledger import OutcomeUnknownError
-from actors.node import FullNode, LocalLedger
+from actors.local_ledger import LocalLedger
+from actors.node import FullNode
 from actors.sensing.mobility import Point
 from chain.contracts.spatial_records import Operator
 from chain.errors import Refused

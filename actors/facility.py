@@ -7,7 +7,8 @@ import trio
 from actors.enrolment import MAX_OPERATORS, enrol
 from actors.identity import Identity
 from actors.ledger import OutcomeUnknownError
-from actors.node import FullNode, LocalLedger
+from actors.local_ledger import LocalLedger
+from actors.node import FullNode
 from actors.scenario import FacilityConfig
 from actors.sensing.mobility import Point
 from chain.contracts.spatial_records import CONFIRMED, TAKEN, Operator

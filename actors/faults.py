@@ -32,7 +32,7 @@ from actors.fault_config import (
     problems,
 )
 from actors.population import Member
-from actors.scenario import ScenarioError
+from actors.scenario import ABSENT, ScenarioError
 from actors.split_watch import SplitWatch
 from actors.swarm import Swarm
 from net.gate import Gate
@@ -90,6 +90,8 @@ class Faults:
         self._roles: dict[str, list[str]] = {}
         for member in everybody:
             self._roles.setdefault(member.role, []).append(member.name)
+        for role in ABSENT[swarm.world.scenario.ledger.kind]:
+            self._roles.setdefault(role, [])  # a scenario that strikes miners runs on another ledger as well
         self._peers = {member.name: member.identity.peer_id for member in everybody}
         self._faults = swarm.world.scenario.faults
         wrong = [f"faults[{number}].{why}" for number, f in enumerate(self._faults) for why in problems(f, self._roles)]

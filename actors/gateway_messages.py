@@ -3,26 +3,47 @@
 MessagePack, tagged by type, typed and strict; every answer is bounded by the transport's limit for a response.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from actors.messages import AddressesField
 from chain.errors import MalformedError
+from chain.ledgers.ordered.msp import Certificate
+from chain.ledgers.ordered.values import MAX_ENVELOPE_BYTES
 from chain.values import Block, Header, Receipt, Transaction
 
 MAX_WAIT_MS = 10_000
 """A gateway holds a `Wait` no longer than this; the asker asks again."""
-MAX_REQUEST_BYTES = 20_000
+WORD_WAIT_MS = 3_000
+"""How long another gateway may take to have the block that the first one tells of."""
+MAX_REQUEST_BYTES = MAX_ENVELOPE_BYTES + 1_024
 MAX_ANSWER_BYTES = 2 << 20
 MAX_HEADERS = 100
 MAX_WAITING = 100
+MAX_MEMBERS = 64
+MAX_WORDS = 64
+MAX_WORDS_BYTES = MAX_ANSWER_BYTES - 4_096
 
 
 class Submit(msgspec.Struct, frozen=True, array_like=True, tag="submit", forbid_unknown_fields=True):
     """Put a transaction (canonical bytes) into the mempool. Answered by `Accepted` or `Refusal`."""
 
     transaction: bytes
+
+
+class Endorse(msgspec.Struct, frozen=True, array_like=True, tag="endorse", forbid_unknown_fields=True):
+    """Have a transaction (canonical bytes) endorsed, on an ordered ledger. Answered by `Prepared` or `Refusal`."""
+
+    transaction: bytes
+    creator: Certificate | None
+    """The sender's, where not everybody may write."""
+
+
+class SubmitEnvelope(msgspec.Struct, frozen=True, array_like=True, tag="order", forbid_unknown_fields=True):
+    """Have a signed envelope (canonical bytes) ordered. Answered by `Accepted` or `Refusal`."""
+
+    envelope: bytes
 
 
 class NextNonce(msgspec.Struct, frozen=True, array_like=True, tag="nonce", forbid_unknown_fields=True):
@@ -78,11 +99,46 @@ class AskAddresses(msgspec.Struct, frozen=True, array_like=True, tag="where", fo
     account: bytes
 
 
-Request = Submit | NextNonce | Query | Wait | AskHeads | AskBlock | AskHeaders | AskWaiting | AskAddresses
+class AskMembers(msgspec.Struct, frozen=True, array_like=True, tag="members", forbid_unknown_fields=True):
+    """Ask for the certificates of the node and of those it is linked with. Answered by `MembersAnswer`."""
+
+
+class AskWords(msgspec.Struct, frozen=True, array_like=True, tag="words", forbid_unknown_fields=True):
+    """Ask for what other peers prove of a transaction, for who cannot or would not ask them. Answered by `WordsAnswer`."""
+
+    transaction: bytes
+
+
+class AskOrdering(msgspec.Struct, frozen=True, array_like=True, tag="ordering", forbid_unknown_fields=True):
+    """Ask whether anybody orders transactions. Answered by `OrderingAnswer`."""
+
+
+Request = (
+    Submit
+    | Endorse
+    | SubmitEnvelope
+    | NextNonce
+    | Query
+    | Wait
+    | AskHeads
+    | AskBlock
+    | AskHeaders
+    | AskWaiting
+    | AskAddresses
+    | AskMembers
+    | AskWords
+    | AskOrdering
+)
 
 
 class Accepted(msgspec.Struct, frozen=True, array_like=True, tag="accepted", forbid_unknown_fields=True):
     """The transaction waits in the mempool."""
+
+
+class Prepared(msgspec.Struct, frozen=True, array_like=True, tag="prepared", forbid_unknown_fields=True):
+    """The endorsed transaction as an envelope (canonical bytes), for its sender to sign."""
+
+    envelope: bytes
 
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="refused", forbid_unknown_fields=True):
@@ -105,7 +161,10 @@ class Result(msgspec.Struct, frozen=True, array_like=True, tag="result", forbid_
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True, tag="found", forbid_unknown_fields=True):
-    """Where a transaction stands; `proof` (canonical `chain.light.InclusionProof`) is empty unless it is final."""
+    """Where a transaction stands; `proof` is empty unless it is final.
+
+    It is a canonical `chain.light.InclusionProof`, on an ordered ledger a `chain.ledgers.ordered.proof.CommitProof`.
+    """
 
     stage: Literal["accepted", "included", "final"]
     receipt: Receipt | None
@@ -150,8 +209,28 @@ class AddressesAnswer(msgspec.Struct, frozen=True, array_like=True, tag="there",
     addresses: AddressesField
 
 
+class MembersAnswer(msgspec.Struct, frozen=True, array_like=True, tag="who", forbid_unknown_fields=True):
+    """Certificates, at most MAX_MEMBERS; the node's own comes first, if it has one."""
+
+    certificates: Annotated[tuple[Certificate, ...], msgspec.Meta(max_length=MAX_MEMBERS)]
+
+
+class WordsAnswer(msgspec.Struct, frozen=True, array_like=True, tag="said", forbid_unknown_fields=True):
+    """Canonical `chain.ledgers.ordered.proof.CommitProof` of other peers, at most MAX_WORDS."""
+
+    proofs: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=MAX_WORDS)]
+
+
+class OrderingAnswer(msgspec.Struct, frozen=True, array_like=True, tag="leads", forbid_unknown_fields=True):
+    """Of how many orderers the node hears, and the account of the one that leads; empty when none is known to."""
+
+    orderers: int
+    leader: bytes
+
+
 Answer = (
     Accepted
+    | Prepared
     | Refusal
     | Number
     | Result
@@ -162,6 +241,9 @@ Answer = (
     | HeadersAnswer
     | WaitingAnswer
     | AddressesAnswer
+    | MembersAnswer
+    | WordsAnswer
+    | OrderingAnswer
 )
 
 _requests = msgspec.msgpack.Decoder(Request)

@@ -7,17 +7,19 @@ import msgspec
 import trio
 from nacl.utils import random as random_bytes
 
-from actors import keyfile
+from actors import certificate_file, keyfile
 from actors.data_directory import MAX_GENESIS_BYTES, DataDirectory
 from actors.identity import SEED_BYTES, Identity
 from actors.messages import GENESIS
-from actors.population import ROLES, Member
+from actors.population import Member
 from actors.run import Joining
-from actors.scenario import PlaceConfig, PopulationConfig, Scenario, ScenarioError
+from actors.scenario import ABSENT, PLACELESS, ROLES, PlaceConfig, PopulationConfig, Scenario, ScenarioError
 from actors.sensing.mobility import Point
 from chain.codec import decode
 from chain.errors import GenesisError, MalformedError
-from chain.genesis import Genesis, check_genesis
+from chain.genesis import Genesis, check_genesis, kind_of
+from chain.ledgers.ordered.msp import Certificate
+from chain.values import Account
 from net.libp2p_address import parse_bootstrap
 from net.peer import Address, PeerId
 from net.transport import TransportError
@@ -38,11 +40,13 @@ def join(
     *,
     at: Point | None = None,
     passphrase: str | None = None,
+    certificates: Sequence[Path] = (),
 ) -> Joining:
     """Prepare to join: identities from (or new ones in) `data`, genesis from there or from the bootstrap peers.
 
     `bootstrap` are multiaddresses that end in ``/p2p/…``. `at` is where actors with a place are (default: the middle
-    of the network's box). Makes an event loop of its own. Raises JoinError, ScenarioError, StoreError or KeyFileError.
+    of the network's box). `certificates` are files of `keys certify`, each for the key of one of the roles; a ledger node
+    without one commits on an ordered ledger, but neither endorses nor orders. Makes an event loop of its own. Raises JoinError, ScenarioError, StoreError or KeyFileError.
     """
     unknown = [role for role in roles if role not in ROLES]
     if unknown or not roles:
@@ -57,13 +61,21 @@ def join(
         names = [f"{role}-{roles[: n + 1].count(role)}" for n, role in enumerate(roles)]
         identities = [_identity(data / f"{name}.key", passphrase) for name in names]
         genesis = _genesis(directory, peers)
+        held = _certificates(certificates, identities)
+    _check_roles(roles, [identity.account in held for identity in identities], genesis)
     box = genesis.spatial.box
     middle = Point.from_e7((box.lat_min_e7 + box.lat_max_e7) // 2, (box.lon_min_e7 + box.lon_max_e7) // 2)
     if at is not None and not box.contains(*at.e7):
         msg = f"--at {at.lat},{at.lon} is outside the network's box"
         raise ScenarioError(msg)
     members = tuple(
-        Member(f"{role}-{str(identity.peer_id)[-6:]}", role, identity, None if role == "miner" else at or middle)
+        Member(
+            f"{role}-{str(identity.peer_id)[-6:]}",
+            role,
+            identity,
+            None if role in PLACELESS else at or middle,
+            held.get(identity.account),
+        )
         for role, identity in zip(roles, identities, strict=True)
     )
     return Joining(genesis, members, tuple((peer, (address,)) for peer, address in peers))
@@ -92,9 +104,37 @@ def joined_scenario(scenario: Scenario, joining: Joining) -> Scenario:
             lon_max=box.lon_max_e7 / 1e7,
         ),
         population=population,
+        ledger=msgspec.structs.replace(scenario.ledger, kind=kind_of(joining.genesis)),
         reports=msgspec.structs.replace(scenario.reports, per_minute=_rate(scenario, roles.count("requester"))),
         network=msgspec.structs.replace(scenario.network, kind="libp2p"),
     )
+
+
+def _certificates(paths: Sequence[Path], identities: Sequence[Identity]) -> dict[Account, Certificate]:
+    """By account. Raises ScenarioError for one that is nobody's here."""
+    found = {}
+    for path in paths:
+        certificate = certificate_file.read(path)
+        if all(certificate.account != identity.account for identity in identities):
+            ours = ", ".join(str(identity.peer_id) for identity in identities)
+            raise ScenarioError(
+                f"--certificate {path}: of {PeerId.from_public_key(certificate.account)}, our keys are {ours}"
+            )
+        found[Account(certificate.account)] = certificate
+    return found
+
+
+def _check_roles(roles: Sequence[str], certified: Sequence[bool], genesis: Genesis) -> None:
+    """Check that the network has a use for them. Raises ScenarioError."""
+    kind = kind_of(genesis)
+    for role, has_certificate in zip(roles, certified, strict=True):
+        if role in ABSENT[kind]:
+            takes = ", ".join(each for each in ROLES if each not in ABSENT[kind])
+            raise ScenarioError(f"--role {role}: {genesis.network} has the ledger {kind}, whose roles are {takes}")
+        if role == "orderer" and not has_certificate:
+            raise ScenarioError(
+                "--role orderer: needs a --certificate of an orderer, which admins put into the channel"
+            )
 
 
 def _rate(scenario: Scenario, requesters: int) -> float:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import trio
 
 from actors.enrolment import MAX_OPERATORS
-from actors.gateway import RemoteLedger
 from actors.identity import Identity
 from actors.ledger import GatewayError
 from actors.light_links import LightLinks
 from actors.links import open_overlay
+from actors.remote_ledger import RemoteLedger
 from actors.sensing.mobility import Point
+from actors.vouchers import Vouchers
 from actors.world import World
 from chain.contracts.spatial_records import Operator
 from chain.errors import Refused
@@ -52,6 +53,13 @@ class LightNode:
         self._neighbours = tuple(neighbours)
         self._links = LightLinks(self.overlay, self._link_up)
         self.ledger = RemoteLedger(identity, self.overlay, self._gateways, world)
+        self._vouchers = Vouchers(
+            self.ledger,
+            reach=self.reach,
+            linked=self.overlay.peers,
+            now_ms=world.clock.now_ms,
+            rng=world.rng(name, "vouchers"),
+        )
 
     def ledger_as(self, identity: Identity, mec: PeerId) -> RemoteLedger:
         """Access in the name of another key, by way of `mec` alone: who else was asked could link the two."""
@@ -124,7 +132,10 @@ class LightNode:
         return True
 
     async def _link_up(self) -> bool:
-        """Dial who is wanted and not there: our MEC node, one spare ledger node, neighbours. Whether all are there."""
+        """Dial who is wanted and not there: our MEC node, one spare ledger node, neighbours, those who vouch for outcomes.
+
+        Whether all are there.
+        """
         complete = True
         if self.mec is not None:
             try:
@@ -139,11 +150,12 @@ class LightNode:
         for neighbour in self._neighbours:
             if neighbour not in self.overlay.peers():
                 complete &= await self._dial(neighbour, self.world.addresses.of(neighbour))
-        return complete
+        return await self._vouchers.link_up() and complete
 
     def _gateways(self) -> Sequence[PeerId]:
-        """Linked ledger nodes, those of our own process first, of each kind the covering MEC node first."""
+        """Linked ledger nodes, those of our own process first, of each kind the covering MEC node first; then vouchers."""
         linked = set(self.overlay.peers())
         preferred = [self.mec, *self._spares] if self.mec is not None else list(self._spares)
         preferred.sort(key=lambda peer: not self.world.addresses.is_own(peer))
-        return [peer for peer in dict.fromkeys(preferred) if peer in linked][:MAX_GATEWAYS]
+        nearest = [peer for peer in dict.fromkeys(preferred) if peer in linked][:MAX_GATEWAYS]
+        return list(dict.fromkeys((*nearest, *self._vouchers.linked)))

@@ -99,19 +99,28 @@ class LedgerPeers:
 class LedgerLinks:
     """Keeps a ledger node linked with other ledger nodes, and tells it which of its peers are some.
 
-    `known` are ledger nodes that may be dialled from the start; those that are `direct` stay linked. `run` ends with the
-    overlay.
+    `known` are ledger nodes that may be dialled from the start; those that are `direct` stay linked. There are `degree`
+    links at least, or as many as the scenario says. `run` ends with the overlay.
     """
 
     def __init__(
-        self, world: World, name: str, overlay: Overlay, known: Sequence[PeerId], direct: Collection[PeerId] = ()
+        self,
+        world: World,
+        name: str,
+        overlay: Overlay,
+        known: Sequence[PeerId],
+        direct: Collection[PeerId] = (),
+        degree: int = 0,
     ) -> None:
         self._world, self._name, self._overlay = world, name, overlay
         self._rng = world.rng(name, "links")
         self._known = known
-        degree = world.scenario.network.degree
         self._keeper = ConnectionKeeper(
-            overlay, min_degree=degree, max_degree=MAX_LINKS, rng=world.rng(name, "dial"), direct=direct
+            overlay,
+            min_degree=max(degree, world.scenario.network.degree),
+            max_degree=MAX_LINKS,
+            rng=world.rng(name, "dial"),
+            direct=[peer for peer in direct if peer != overlay.peer_id],
         )
         self._ledger_peers: set[PeerId] = set()
 

@@ -1,12 +1,22 @@
 """What a ledger core that is here can be asked, in the terms of `actors.ledger`."""
 
+from collections.abc import Sequence
+
 from actors.ledger import FoundBlock, Outcome
+from chain.codec import encode
 from chain.contract import Registry
 from chain.ledger import LedgerCore
-from chain.values import BlockId, TxId
+from chain.ledgers.ordered.ledger import OrderedLedger
+from chain.ledgers.pow.ledger import PowLedger
+from chain.values import BlockId, Header, TxId
+
+NodeCore = PowLedger | OrderedLedger
+"""What a ledger node has as its core."""
+Readable = LedgerCore | OrderedLedger
+"""What can be asked, whatever it takes in."""
 
 
-def find_block(core: LedgerCore, ref: BlockId | int) -> FoundBlock | None:
+def find_block(core: Readable, ref: BlockId | int) -> FoundBlock | None:
     """A block of the best chain by id or height; None also when only its header is here."""
     block, receipts = core.block(ref), core.receipts(ref)
     if block is None or receipts is None:
@@ -14,7 +24,7 @@ def find_block(core: LedgerCore, ref: BlockId | int) -> FoundBlock | None:
     return FoundBlock(block, receipts, block.header.height <= core.final.height)
 
 
-def find_outcome(core: LedgerCore, transaction: TxId) -> Outcome | None:
+def find_outcome(core: Readable, transaction: TxId) -> Outcome | None:
     """Where a transaction stands; None when the core does not know it."""
     located = core.receipt(transaction)
     if located is not None:
@@ -26,9 +36,19 @@ def find_outcome(core: LedgerCore, transaction: TxId) -> Outcome | None:
     return None
 
 
-def answer_query(
-    core: LedgerCore, registry: Registry, contract: str, method: str, args: bytes, *, final: bool
-) -> bytes:
+def answer_query(core: Readable, registry: Registry, contract: str, method: str, args: bytes, *, final: bool) -> bytes:
     """Ask a contract about the state after the head, or after the last final block. Raises Refused."""
     state, header = (core.final_state, core.final) if final else (core.state, core.head)
     return registry.query(state, contract, method, args, time_ms=header.time_ms)
+
+
+def recent_headers(core: Readable, before: int | None, limit: int) -> Sequence[tuple[Header, int, int]]:
+    """(header, transactions, bytes) of up to `limit` blocks below `before` (None: from the head), highest first."""
+    top = core.head.height + 1 if before is None else min(before, core.head.height + 1)
+    rows = []
+    for height in range(top - 1, max(-1, top - 1 - limit), -1):
+        header, block = core.header(height), core.block(height)
+        if header is None:
+            break
+        rows.append((header, len(block.transactions) if block else 0, len(encode(block)) if block else 0))
+    return rows

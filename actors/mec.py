@@ -10,9 +10,10 @@ from actors.enrolment import MAX_OPERATORS, enrol
 from actors.facility import nearest
 from actors.identity import Identity
 from actors.ledger import OutcomeUnknownError
+from actors.local_ledger import LocalLedger
 from actors.messages import BALLOT, PRESENCE, Ballot, Notice, attest, cell_topic, open_claim
 from actors.neighbourhood import Neighbourhood
-from actors.node import FullNode, LocalLedger
+from actors.node import FullNode
 from actors.presence import Presence
 from actors.scenario import MecConfig
 from actors.sensing.mobility import Point

@@ -6,11 +6,12 @@ Requests and their protocols:
 - ``ballot``: MEC node → drawn worker, over their own link; answered by an empty body.
 - ``hello``: any actor → a peer it has just linked with; ledger nodes alone answer, with a `Welcome`.
 - ``genesis``: a newcomer → a ledger node; answered by the canonical `chain.genesis.Genesis`.
+- ``endorse``: a gateway of an ordered ledger → an endorser: a canonical `Proposal`; answered by `Granted` or `Declined`.
 
 Gossip: `Notice` on the topic of a cell.
 """
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta
 from nacl.exceptions import CryptoError
@@ -21,7 +22,16 @@ from actors.sensing.mobility import Point
 from chain.codec import decode, encode
 from chain.contracts.spatial_records import Ticket
 from chain.errors import MalformedError
-from chain.values import Account, AccountField, TxIdField, Value
+from chain.ledgers.ordered.values import Endorsed, Proposal
+from chain.values import (
+    MAX_DETAIL,
+    MAX_EVIDENCE_BYTES,
+    MAX_TRANSACTION_BYTES,
+    Account,
+    AccountField,
+    TxIdField,
+    Value,
+)
 from net.peer import PEER_ID_BYTES, PeerId
 from net.signing import verify
 
@@ -31,10 +41,13 @@ GATEWAY = "/crowdmesh/gateway/1"
 SYNC = "/crowdmesh/sync/1"
 HELLO = "/crowdmesh/hello/1"
 GENESIS = "/crowdmesh/genesis/1"
+ENDORSE = "/crowdmesh/endorse/1"
 MAX_MESSAGE_BYTES = 8_192
 MAX_PEERS_TOLD = 16
 MAX_ADDRESSES = 4
 MAX_ADDRESS_CHARACTERS = 256
+MAX_PROPOSAL_BYTES = MAX_TRANSACTION_BYTES + 1_024
+MAX_ENDORSEMENT_BYTES = MAX_EVIDENCE_BYTES + 1_024
 
 _PRESENCE_DOMAIN = b"crowdmesh:presence:1:"
 _ATTESTATION_DOMAIN = b"crowdmesh:attestation:1:"
@@ -128,6 +141,19 @@ class Welcome(Value, frozen=True):
     peers: Annotated[tuple[Known, ...], Meta(max_length=MAX_PEERS_TOLD)]
 
 
+class Granted(Value, frozen=True, tag=0):
+    """An endorser's signed response to a proposal."""
+
+    endorsed: Endorsed
+
+
+class Declined(Value, frozen=True, tag=1):
+    """Why an endorser gives none."""
+
+    reason: Annotated[str, Meta(max_length=64)]
+    detail: Annotated[str, Meta(max_length=MAX_DETAIL)]
+
+
 def tx_topic(network: str) -> str:
     """Transactions, among ledger nodes."""
     return f"/{network}/tx"
@@ -146,6 +172,18 @@ def cell_topic(network: str, where: Point) -> str:
 def read(type_: type[Message], raw: bytes) -> Message:
     """Decode one of these messages. Raises MalformedError."""
     return decode(type_, raw, limit=MAX_MESSAGE_BYTES)
+
+
+def read_proposal(raw: bytes) -> Proposal:
+    """What an endorser is asked. Raises MalformedError."""
+    return decode(Proposal, raw, limit=MAX_PROPOSAL_BYTES)
+
+
+def read_endorsement(raw: bytes) -> Granted | Declined:
+    """What an endorser answered. Raises MalformedError."""
+    union: Any = Granted | Declined
+    answer: Granted | Declined = decode(union, raw, limit=MAX_ENDORSEMENT_BYTES)
+    return answer
 
 
 def seal_claim(worker: Identity, mec: PeerId, where: Point, now_ms: int, *, voter: Identity | None = None) -> bytes:

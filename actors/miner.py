@@ -5,7 +5,8 @@ from typing import ClassVar
 import trio
 
 from actors.identity import Identity
-from actors.node import FullNode, LocalLedger
+from actors.local_ledger import LocalLedger
+from actors.node import FullNode
 from actors.scenario import MinerConfig
 from actors.sensing.mobility import Point
 
@@ -60,7 +61,7 @@ class Miner:
                 # Who mines before it has caught up, or cut off from those who founded the network, soon takes a chain
                 # of its own for final, which no later link mends.
                 others = self.node.others()
-                level = bool(others) and (level or self.node.core.is_level(others))
+                level = bool(others) and (level or self.node.pow.is_level(others))
                 if not level:
                     owed = 0.0
                     continue

@@ -11,8 +11,9 @@ import trio
 from actors.enrolment import MAX_OPERATORS
 from actors.light_links import LightLinks
 from actors.links import subscribed
+from actors.local_ledger import LocalLedger
 from actors.messages import cell_topic
-from actors.node import FullNode, LocalLedger
+from actors.node import FullNode
 from actors.sensing.mobility import Point
 from actors.verdicts import judge_notice
 from chain.contract import state_key

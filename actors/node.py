@@ -5,36 +5,42 @@ never waits. Its effects are carried out by one task, in order, so that a block 
 """
 
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import trio
 
+from actors.alarms import Alarms
+from actors.dialects import dialect_of
 from actors.gateway import GatewayService
 from actors.identity import Identity
-from actors.ledger import FoundBlock, Heads, Outcome, OutcomeUnknownError, Sender, Stage
+from actors.ledger import FoundBlock, Heads, Outcome, Stage
 from actors.links import LedgerLinks, LedgerPeers, open_overlay, subscribed
-from actors.local_answers import answer_query, find_block, find_outcome
+from actors.local_answers import NodeCore, answer_query, find_block, find_outcome, recent_headers
 from actors.messages import GATEWAY, GENESIS, SYNC, blocks_topic, tx_topic
 from actors.peering import direct_peers
-from actors.verdicts import judge_block, judge_transaction
+from actors.verdicts import Judgement
 from actors.world import World
-from chain.codec import block_id, decode_block, decode_transaction, encode, transaction_id
-from chain.contract import encode_args, event_fields
+from chain.codec import block_id, decode_block, encode, transaction_id
+from chain.contract import event_fields
 from chain.errors import InvalidBlockError, MalformedError, Refused
 from chain.ledger import (
     Ask,
     Broadcast,
     Committed,
+    Disagreed,
+    Diverged,
     Dropped,
+    Equivocated,
     Finalised,
     Jumped,
-    LedgerEffect,
     Penalise,
     Reorged,
     Save,
 )
+from chain.ledgers.ordered.msp import Certificate
+from chain.ledgers.ordered.values import Envelope
 from chain.ledgers.pow.ledger import PowLedger
 from chain.store import Store
 from chain.values import Account, Block, BlockId, Header, Transaction, TxId, Value
@@ -77,7 +83,7 @@ class FullNode:
         name: str,
         identity: Identity,
         transport: Transport,
-        core: PowLedger,
+        core: NodeCore,
         store: Store,
         known: Sequence[PeerId],
     ) -> None:
@@ -92,16 +98,31 @@ class FullNode:
                 world.addresses.told(peer, [address])
         self.overlay = open_overlay(world, name, identity, transport, direct=direct)
         self.witnesses: list[Witness] = []
+        self.on_moved: Callable[[], None] = lambda: None
+        """Called whenever the core's pool or chain may have changed, when the effects of that have been fed."""
+        self.carry: Callable[[object], Awaitable[None]] = _unknown
+        """Carries out effects that are not a ledger core's, in their place among those that are: see `feed`."""
         self._store = store
+        self._alarms = Alarms(world, name, self.overlay)
+        self.dialect = dialect_of(
+            core, world=world, name=name, overlay=self.overlay, alarms=self._alarms, blame=self.blame
+        )
         elsewhere = [peer for peer, address in direct.items() if address is not None]
-        self._links = LedgerLinks(world, name, self.overlay, [*known, *elsewhere], direct=direct)
-        self._effects: deque[LedgerEffect] = deque()
+        self._links = LedgerLinks(
+            world,
+            name,
+            self.overlay,
+            [*known, *elsewhere],
+            direct=[*direct, *self.dialect.anchors],
+            degree=self.dialect.degree,
+        )
+        self._effects: deque[object] = deque()
         self._work = trio.Event()
         self._done = trio.Event()
         self._moved = trio.Event()
         self._rearm = trio.Event()
         self._wake_at_ms: int | None = None
-        self._dropped: OrderedDict[TxId, str] = OrderedDict()
+        self._dropped: OrderedDict[TxId, Dropped] = OrderedDict()
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -120,6 +141,8 @@ class FullNode:
                 await stack.enter_async_context(self.overlay.serve(SYNC, self._serve_sync))
                 await stack.enter_async_context(self.overlay.serve(GATEWAY, GatewayService(self).handle))
                 await stack.enter_async_context(self.overlay.serve(GENESIS, self._serve_genesis))
+                for protocol, handler in self.dialect.services.items():
+                    await stack.enter_async_context(self.overlay.serve(protocol, handler))
                 nursery.start_soon(self._carry_out)
                 nursery.start_soon(self._keep_time)
                 nursery.start_soon(self._read_transactions, transactions)
@@ -133,16 +156,23 @@ class FullNode:
 
     # Into the core. -------------------------------------------------------------------------------------------
 
+    @property
+    def pow(self) -> PowLedger:
+        """The core, on a network of proof of work. Raises TypeError on another one."""
+        if not isinstance(self.core, PowLedger):
+            raise TypeError(f"{self.name} does not hold a ledger of proof of work")
+        return self.core
+
     def _judge_transaction(self, message: Message) -> Verdict:
-        verdict, reason = judge_transaction(message, self.core.chain)
-        if verdict is Verdict.REJECT:
-            self.world.journal.record(self.name, "rejected", topic="tx", reason=reason)
-        return verdict
+        return self._verdict("tx", self.dialect.judge_transaction(message, self.world.clock.now_ms()))
 
     def _judge_block(self, message: Message) -> Verdict:
-        verdict, reason = judge_block(message, self.core, self.world.clock.now_ms())
+        return self._verdict("blocks", self.dialect.judge_block(message, self.world.clock.now_ms()))
+
+    def _verdict(self, topic: str, judgement: Judgement) -> Verdict:
+        verdict, reason = judgement
         if verdict is Verdict.REJECT:
-            self.world.journal.record(self.name, "rejected", topic="blocks", reason=reason)
+            self.world.journal.record(self.name, "rejected", topic=topic, reason=reason)
         return verdict
 
     async def _read_transactions(self, deliveries: trio.MemoryReceiveChannel[Delivery]) -> None:
@@ -150,11 +180,10 @@ class FullNode:
             if delivery.peer is None:
                 continue
             try:
-                transaction = decode_transaction(delivery.message.data)
-                self._feed(self.core.receive_transaction(transaction, self.world.clock.now_ms()))
+                self._moves(self.dialect.take(delivery.message.data, self.world.clock.now_ms()))
             except Refused as refused:
-                # The mempool may be full, or the transaction came with a block first: nobody's fault.
-                if refused.reason not in ("nonce_too_low", "already_pending"):
+                # The pool may be full, or the transaction came with a block first: nobody's fault.
+                if refused.reason not in ("nonce_too_low", "already_pending", "duplicate_txid"):
                     self.world.journal.record(self.name, "not_pooled", reason=refused.reason)
             await self._make_room()
 
@@ -169,21 +198,21 @@ class FullNode:
     def _receive_block(self, peer: PeerId, block: Block, *, publisher: PeerId) -> None:
         """Import a block whose encoding was checked; a bad one costs its publisher, for only that one has executed it."""
         try:
-            self._feed(self.core.receive_block(peer, block, self.world.clock.now_ms()))
+            self._moves(self.core.receive_block(peer, block, self.world.clock.now_ms()))
         except InvalidBlockError as error:
             self.blame(publisher, str(error))
 
     def _peer_up(self, peer: PeerId) -> None:
         """`peer` is a ledger node that can be asked."""
-        self._feed(self.core.peer_up(peer, self.world.clock.now_ms()))
+        self.feed(self.core.peer_up(peer, self.world.clock.now_ms()))
 
     def _peer_down(self, peer: PeerId) -> None:
         """The link to `peer` is gone."""
-        self._feed(self.core.peer_down(peer, self.world.clock.now_ms()))
+        self.feed(self.core.peer_down(peer, self.world.clock.now_ms()))
 
     def mine(self, attempts: int) -> None:
         """Try that many nonces."""
-        self._feed(self.core.mine(attempts, self.world.clock.now_ms()))
+        self.feed(self.pow.mine(attempts, self.world.clock.now_ms()))
 
     async def _keep_time(self) -> None:
         while True:
@@ -194,17 +223,26 @@ class FullNode:
                     scope.deadline = trio.current_time() + max(0, self._wake_at_ms - self.world.clock.now_ms()) / 1000
                 await self._rearm.wait()
             if scope.cancelled_caught:
-                self._feed(self.core.tick(self.world.clock.now_ms()))
+                self._moves(self.core.tick(self.world.clock.now_ms()))
 
     # Out of the core. -----------------------------------------------------------------------------------------
 
-    def _feed(self, effects: Iterable[LedgerEffect]) -> None:
+    def feed(self, effects: Iterable[object]) -> None:
+        """Have effects carried out after all that were fed before; those that are no `LedgerEffect` go to `carry`.
+
+        For who runs another core on the node's ledger, as an orderer does.
+        """
         self._effects.extend(effects)
         if self._effects:
             self._work.set()
         deadline = self.core.next_deadline_ms()
         if deadline is not None and (self._wake_at_ms is None or deadline < self._wake_at_ms):
             self._rearm.set()
+
+    def _moves(self, effects: Iterable[object]) -> None:
+        """Feed what comes of something that may have changed pool or chain."""
+        self.feed(effects)
+        self.on_moved()
 
     async def _make_room(self) -> None:
         """Wait while too many effects wait: gossip then backs up in its bounded buffer, and is dropped there."""
@@ -220,7 +258,7 @@ class FullNode:
             self._done.set()
             self._done = trio.Event()
 
-    async def _carry_out_one(self, effect: LedgerEffect) -> None:
+    async def _carry_out_one(self, effect: object) -> None:
         journal = self.world.journal
         match effect:
             case Save():
@@ -256,12 +294,16 @@ class FullNode:
                 self._wake_waiters()
             case Dropped(transaction, reason):
                 journal.record(self.name, "dropped", tx=transaction_id(transaction).hex()[:16], reason=reason)
-                self._dropped[transaction_id(transaction)] = reason
+                self._dropped[transaction_id(transaction)] = effect
                 if len(self._dropped) > MAX_DROPPED:
                     self._dropped.popitem(last=False)
                 self._wake_waiters()
             case Penalise(peer, reason, knew):
                 self.blame(PeerId(peer), reason, knew=knew)
+            case Equivocated(height=height) | Disagreed(height=height) | Diverged(height=height):
+                self._alarms.sound(effect, self.core.block(height))
+            case _:
+                await self.carry(effect)
 
     def _advance(self, found: FoundBlock) -> None:
         for transaction in found.block.transactions:
@@ -279,7 +321,7 @@ class FullNode:
             response = await self.overlay.request(peer, SYNC, request, timeout=SYNC_TIMEOUT_S)
         except TransportError:
             response = None
-        self._feed(self.core.answered(peer, request, response, self.world.clock.now_ms()))
+        self._moves(self.core.answered(peer, request, response, self.world.clock.now_ms()))
 
     async def _serve_sync(self, peer: PeerId, body: bytes) -> bytes:
         try:
@@ -301,12 +343,33 @@ class FullNode:
 
     async def submit(self, transaction: Transaction) -> None:
         """Take a transaction in, rehearsed. Raises Refused."""
-        self._feed(self.core.submit(transaction, self.world.clock.now_ms()))
+        self._moves(self.dialect.submit(transaction, self.world.clock.now_ms()))
         await trio.lowlevel.checkpoint()
+
+    async def submit_envelope(self, envelope: Envelope) -> None:
+        """Take an endorsed transaction in. Raises Refused."""
+        self._moves(self.dialect.submit_envelope(envelope, self.world.clock.now_ms()))
+        await trio.lowlevel.checkpoint()
+
+    async def prepare(self, transaction: Transaction, creator: Certificate | None) -> Envelope:
+        """See `LedgerNode`."""
+        return await self.dialect.prepare(transaction, creator)
 
     def next_nonce(self, account: Account) -> int:
         """See `LedgerNode`."""
-        return self.core.next_nonce(account)
+        return self.dialect.next_nonce(account)
+
+    async def words(self, transaction: TxId) -> Sequence[bytes]:
+        """See `LedgerNode`."""
+        return await self.dialect.words(transaction)
+
+    def ordering(self) -> tuple[int, bytes]:
+        """See `LedgerNode`."""
+        return self.dialect.ordering()
+
+    def members(self) -> Sequence[Certificate]:
+        """See `LedgerNode`."""
+        return self.dialect.members()
 
     def answer_query(self, contract: str, method: str, args: bytes, *, final: bool) -> bytes:
         """See `LedgerNode`."""
@@ -322,8 +385,9 @@ class FullNode:
             outcome = self.find(transaction)
             if outcome is not None and (stage in (outcome.stage, "accepted") or outcome.stage == "final"):
                 return outcome
-            if outcome is None and transaction in self._dropped:
-                raise Refused(self._dropped[transaction], "the transaction left the mempool")
+            dropped = self._dropped.get(transaction)
+            if outcome is None and dropped is not None and self.dialect.is_gone(dropped.transaction):
+                raise Refused(dropped.reason, "the transaction left the mempool")
             await self._moved.wait()
 
     def proof(self, transaction: TxId) -> Value | None:
@@ -336,14 +400,7 @@ class FullNode:
 
     def recent_headers(self, before: int | None, limit: int) -> Sequence[tuple[Header, int, int]]:
         """See `LedgerNode`."""
-        top = self.core.head.height + 1 if before is None else min(before, self.core.head.height + 1)
-        rows = []
-        for height in range(top - 1, max(-1, top - 1 - limit), -1):
-            header, block = self.core.header(height), self.core.block(height)
-            if header is None:
-                break
-            rows.append((header, len(block.transactions) if block else 0, len(encode(block)) if block else 0))
-        return rows
+        return recent_headers(self.core, before, limit)
 
     def waiting(self, limit: int) -> Sequence[Transaction]:
         """See `LedgerNode`."""
@@ -394,59 +451,6 @@ class FullNode:
                 await moved.wait()
 
 
-class LocalLedger:
-    """A ledger node's own access: implements `actors.ledger.Ledger` without asking anybody."""
-
-    def __init__(self, node: FullNode, identity: Identity) -> None:
-        self.identity = identity
-        self._node = node
-        self._sender = Sender(identity, self._next_nonce, node.submit)
-
-    async def _next_nonce(self) -> int:
-        return self._node.next_nonce(self.identity.account)
-
-    async def call(
-        self, contract: str, method: str, *args: Any, stage: Stage = "final", patience_s: float = 120.0
-    ) -> Outcome:
-        """See `actors.ledger.Ledger.call`."""
-        transaction = await self._sender.send(self._node.core.chain, contract, method, args)
-        tx_id = transaction_id(transaction)
-        outcome = None
-        with trio.move_on_after(patience_s):
-            outcome = await self._node.wait_for(tx_id, stage)
-        if outcome is None:
-            raise OutcomeUnknownError(tx_id, f"{contract}.{method} is not {stage} after {patience_s:g} s")
-        if outcome.receipt is not None and not outcome.receipt.ok:
-            raise Refused(outcome.receipt.reason, outcome.receipt.detail)
-        return outcome
-
-    async def query(self, contract: str, method: str, *args: Any, at: Literal["head", "final"] = "head") -> Any:
-        """See `actors.ledger.Ledger.query`."""
-        await trio.lowlevel.checkpoint()
-        result = self._node.answer_query(contract, method, encode_args(*args), final=at == "final")
-        return self._node.world.network.registry.result(contract, method, result)
-
-    async def heads(self) -> Heads:
-        """See `actors.ledger.Ledger.heads`."""
-        await trio.lowlevel.checkpoint()
-        return self._node.local_heads()
-
-    async def block(self, ref: BlockId | int) -> FoundBlock | None:
-        """See `actors.ledger.Ledger.block`."""
-        await trio.lowlevel.checkpoint()
-        return self._node.found_block(ref)
-
-    async def headers(self, before: int | None, limit: int) -> Sequence[tuple[Header, int, int]]:
-        """See `actors.ledger.Ledger.headers`."""
-        await trio.lowlevel.checkpoint()
-        return self._node.recent_headers(before, limit)
-
-    async def waiting(self, limit: int) -> Sequence[Transaction]:
-        """See `actors.ledger.Ledger.waiting`."""
-        await trio.lowlevel.checkpoint()
-        return self._node.waiting(limit)
-
-    async def outcome(self, transaction: TxId) -> Outcome | None:
-        """See `actors.ledger.Ledger.outcome`."""
-        await trio.lowlevel.checkpoint()
-        return self._node.find(transaction)
+async def _unknown(effect: object) -> None:
+    await trio.lowlevel.checkpoint()
+    raise TypeError(f"nobody carries out {type(effect).__name__}")

@@ -7,7 +7,7 @@ processes. Each peers with all others of the list.
 from collections.abc import Mapping
 
 from actors.population import LEDGER_ROLES
-from actors.scenario import ScenarioError
+from actors.scenario import ABSENT, ScenarioError
 from actors.world import World
 from net.peer import Address, PeerId, split_address
 
@@ -19,7 +19,8 @@ def direct_peers(world: World, name: str, own: PeerId) -> Mapping[PeerId, Addres
     ScenarioError for a name that no ledger node has.
     """
     entries = world.scenario.network.direct
-    names = [entry for entry in entries if not entry.startswith("/")]
+    absent = ABSENT[world.scenario.ledger.kind]  # a scenario that lists miners runs on another ledger as well
+    names = [entry for entry in entries if not entry.startswith("/") and entry.partition("-")[0] not in absent]
     found: dict[PeerId, Address | None] = {}
     accounts = {who: account for account, who in world.names.items()}
     for one in names:

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actors.population import LEDGER_ROLES, ROLES, Member
-from actors.scenario import ScenarioError
+from actors.population import LEDGER_ROLES, Member
+from actors.scenario import ROLES, ScenarioError
 from actors.sensing.city import Incident
 from actors.swarm import DealIncidents, Swarm
 from chain.genesis import Genesis

@@ -17,12 +17,14 @@ from msgspec.structs import replace
 
 from actors.actor import Actor
 from actors.clock import SIMULATION_EPOCH_MS, Clock
+from actors.founding import found
 from actors.gossip_meter import GossipMeter
 from actors.identity import Identity
 from actors.journal import Journal
 from actors.ledger import FoundBlock
+from actors.member_stores import MemberStores
 from actors.node import FullNode
-from actors.population import LEDGER_ROLES, Member, build_city, build_members, found
+from actors.population import LEDGER_ROLES, Member, build_city, build_members
 from actors.scenario import Scenario, convert
 from actors.sensing.city import City, Incident
 from actors.sensing.mobility import around
@@ -35,7 +37,7 @@ from chain.contracts import accounts, spatial
 from chain.contracts.spatial_records import EXPIRED, PENDING
 from chain.genesis import Network
 from chain.ledgers.pow.ledger import PowLedger
-from chain.store import MemoryStore, Store
+from chain.store import Store
 from chain.values import Account, Receipt, Transaction, TxId
 from net.gossip.config import GossipConfig
 from net.peer import PeerId
@@ -169,7 +171,7 @@ class Infiltrated(Swarm):
         if make is None:
             return node
         known = [m.identity.peer_id for m in self.members if m.role in LEDGER_ROLES and m is not member]
-        other = make(world, member.name, member.identity, transport, node.core, self._stores[member.name], known)
+        other = make(world, member.name, member.identity, transport, node.pow, self.stores.chain(member), known)
         other.witnesses += node.witnesses
         return other
 
@@ -265,7 +267,7 @@ async def _play(plot: Plot, seed: int) -> Ending:
         del of
         return iter(plot.reports.get(names[place], ()))
 
-    swarm = Infiltrated(world, "simulate", members, transports.make, lambda _: MemoryStore(), deal)
+    swarm = Infiltrated(world, "simulate", members, transports.make, MemberStores(world, None), deal)
     swarm.plot = plot
     ending = Ending(world)
     last_ms = max((incident.time_ms for each in plot.reports.values() for incident in each), default=0)

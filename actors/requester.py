@@ -5,11 +5,11 @@ from typing import ClassVar
 
 import trio
 
-from actors.gateway import RemoteLedger
 from actors.identity import Identity
 from actors.ledger import GatewayError, OutcomeUnknownError
 from actors.light_node import LightNode
 from actors.pseudonyms import Pseudonyms
+from actors.remote_ledger import RemoteLedger
 from actors.sensing.city import Incident
 from actors.sensing.mobility import Point
 from chain.errors import Refused

@@ -18,23 +18,24 @@ from actors.clock import SIMULATION_EPOCH_MS, Clock, Stopwatch, wall_clock_ms
 from actors.data_directory import MAX_PEERS, DataDirectory, Memory
 from actors.fault_config import LINK_FAULTS
 from actors.faults import Faults
+from actors.founding import found
 from actors.gossip_meter import GossipMeter
 from actors.journal import Journal
 from actors.looks import look_on
+from actors.member_stores import MemberStores
+from actors.membership import certified
 from actors.messages import MAX_ADDRESSES, Known
 from actors.outcome import report
-from actors.population import Member, build_city, build_members, found, local_city
+from actors.population import Member, build_city, build_members, local_city
 from actors.process_share import Share, deal, split_incidents
 from actors.scenario import Scenario, ScenarioError
 from actors.sensing.city import City, Incident, generate, replay
 from actors.sensing.reports_file import ReportFile, read
 from actors.swarm import Swarm
-from actors.torn_write import tear
 from actors.transports import Transports
 from actors.virtual_time import run_virtual
 from actors.world import World
 from chain.genesis import Genesis, Network
-from chain.store import MemoryStore, Store
 from net.gossip.config import GossipConfig
 from net.libp2p_address import parse_address
 from net.peer import Address, PeerId
@@ -138,7 +139,7 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
     scenario, share = plan.scenario, plan.share
     started_ms = share.started_ms if share else clock.now_ms()
     city = local_city(scenario, plan.join.members) if plan.join else build_city(scenario, plan.reports)
-    everybody = plan.join.members if plan.join else build_members(scenario, city)
+    everybody = plan.join.members if plan.join else certified(scenario, build_members(scenario, city), started_ms)
     members = deal(everybody, share.processes)[share.index] if share else everybody
     incidents, elsewhere = split_incidents(_dealer(plan, city), everybody, members)
     seconds = plan.seconds or scenario.duration_s or (DEFAULT_SIMULATION_S if virtual else float("inf"))
@@ -159,7 +160,7 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
             city=city,
             gossip=GossipConfig(
                 heartbeat_s=scenario.network.heartbeat_ms / 1000,
-                # Whatever the network's rules allow a miner to make must be sayable.
+                # Whatever the network's rules allow a miner or an orderer to make must be sayable.
                 max_message_bytes=max(GossipConfig().max_message_bytes, genesis.ledger.max_block_bytes),
             ),
             may_use_threads=not virtual,
@@ -185,17 +186,15 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
             first_place=plan.first_place,
             between=share is not None,
         )
-        stores = _Stores(world, plan.data)
+        stores = MemberStores(world, plan.data)
         swarm = Swarm(
             world,
             plan.kind,
             members,
             transports.make,
-            stores.open,
+            stores,
             incidents,
             known=[peer for peer in world.addresses.others() if peer.public_key not in world.names],
-            lose_store=stores.lose,
-            tear_store=stores.tear if plan.data else None,
             acquaint=share.acquaint if share else None,
         )
         faults = Faults(
@@ -304,40 +303,3 @@ def _dealer(plan: RunPlan, city: City) -> Callable[[int, int], Iterator[Incident
         return generate(city, scenario.reports.per_minute / of, types, scenario.population.requester.false_share, rng)
 
     return deal
-
-
-class _Stores:
-    """Opens each ledger node's store: a file in the data directory, or memory."""
-
-    def __init__(self, world: World, data: Path | None) -> None:
-        self._world, self._data = world, data
-        self._keep_blocks = world.scenario.ledger.keep_blocks or None
-
-    def open(self, member: Member) -> Store:
-        """Raises StoreError."""
-        if self._data is None:
-            return MemoryStore(keep_blocks=self._keep_blocks)
-        from chain.sqlite_store import SqliteStore  # noqa: PLC0415 - not for runs in memory
-
-        return SqliteStore(
-            self._path(self._data, member),
-            self._world.network.id,
-            durability=self._world.scenario.ledger.durability,
-            keep_blocks=self._keep_blocks,
-        )
-
-    def lose(self, member: Member) -> None:
-        """Delete a store that was closed."""
-        if self._data is not None:
-            path = self._path(self._data, member)
-            for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
-                file.unlink(missing_ok=True)
-
-    def tear(self, member: Member, store: Store, rng: Random) -> int:
-        """Close a store so that its last write is torn; by how many bytes."""
-        assert self._data is not None  # noqa: S101 - it is on disk
-        return tear(self._path(self._data, member), store.close, rng)
-
-    @staticmethod
-    def _path(data: Path, member: Member) -> Path:
-        return data / f"{member.name}.sqlite"

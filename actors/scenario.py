@@ -12,11 +12,13 @@ import msgspec
 from msgspec import Meta
 
 from actors.fault_config import MEMORY_FAULTS, Fault, kind_of
+from actors.ledger_config import LedgerConfig, problems
+from actors.section import NotNegative, Positive, Section
+from chain.genesis import LedgerKind
+from chain.ledgers.ordered.channel import ANYONE, MAX_ORDERERS
 from net.memory_conditions import INFINITY, LANE_BYTES, LinkConditions, Spread
 from net.peer import split_address
 
-Positive = Annotated[int, Meta(ge=1)]
-NotNegative = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Metres = Annotated[float, Meta(ge=0.0, le=5e7)]
 """Up to once around the globe. Bounds keep infinity out, which TOML can write."""
@@ -26,16 +28,19 @@ Longitude = Annotated[float, Meta(ge=-180.0, le=180.0)]
 
 REPORT_TYPES = ("inundation", "fire", "pothole", "accident", "streetlight", "waste", "crowd", "other")
 
+ROLES = ("requester", "worker", "miner", "orderer", "endorser", "mec", "facility")
+"""Of actors; the tables of ``[population]``."""
+PLACELESS = ("miner", "orderer", "endorser")
+"""Roles whose actors are nowhere in particular."""
+ABSENT: Mapping[LedgerKind, tuple[str, ...]] = {"pow": ("orderer", "endorser"), "ordered": ("miner",)}
+"""Roles that have nothing to do on a kind of ledger."""
+
 
 class ScenarioError(Exception):
     """The user's fault: the message names the key, the value and what is allowed."""
 
 
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the tables of a scenario."""
-
-
-class PlaceConfig(_Section, frozen=True):
+class PlaceConfig(Section, frozen=True):
     """Bounding box, in degrees. Everything that is reported lies inside."""
 
     name: str = "Sampleton"
@@ -45,7 +50,7 @@ class PlaceConfig(_Section, frozen=True):
     lon_max: Longitude = 11.50
 
 
-class RequesterConfig(_Section, frozen=True):
+class RequesterConfig(Section, frozen=True):
     """People who report what they see, or what they make up."""
 
     count: NotNegative = 10
@@ -55,7 +60,7 @@ class RequesterConfig(_Section, frozen=True):
     """A fresh key for each report."""
 
 
-class WorkerConfig(_Section, frozen=True):
+class WorkerConfig(Section, frozen=True):
     """People who look and vote."""
 
     count: NotNegative = 40
@@ -72,7 +77,7 @@ class WorkerConfig(_Section, frozen=True):
     """A fresh key for each vote, which the MEC node that draws it can link with the worker, and nobody else."""
 
 
-class MinerConfig(_Section, frozen=True):
+class MinerConfig(Section, frozen=True):
     """Nodes that mine."""
 
     count: NotNegative = 6
@@ -82,7 +87,20 @@ class MinerConfig(_Section, frozen=True):
     """How often a miner grinds its share of hashes."""
 
 
-class MecConfig(_Section, frozen=True):
+class OrdererConfig(Section, frozen=True):
+    """Nodes that put endorsed transactions in order; on an ordered ledger."""
+
+    count: Annotated[int, Meta(ge=0, le=MAX_ORDERERS)] = 3
+    """Raft goes on while most of them are up."""
+
+
+class EndorserConfig(Section, frozen=True):
+    """Peers of organisations that do nothing but endorse; on an ordered ledger. MEC nodes and facilities endorse too."""
+
+    count: NotNegative = 3
+
+
+class MecConfig(Section, frozen=True):
     """Edge nodes: attest presence, draw voters, serve light actors."""
 
     count: NotNegative = 3
@@ -90,7 +108,7 @@ class MecConfig(_Section, frozen=True):
     """How long a worker counts as present after it last said so."""
 
 
-class FacilityConfig(_Section, frozen=True):
+class FacilityConfig(Section, frozen=True):
     """Who reviews confirmed reports."""
 
     count: NotNegative = 1
@@ -98,49 +116,19 @@ class FacilityConfig(_Section, frozen=True):
     """Shortest and longest time from taking a report to closing it."""
 
 
-class PopulationConfig(_Section, frozen=True):
-    """Who takes part."""
+class PopulationConfig(Section, frozen=True):
+    """Who takes part: miners with proof of work alone, orderers and endorsers on an ordered ledger alone."""
 
     requester: RequesterConfig = RequesterConfig()
     worker: WorkerConfig = WorkerConfig()
     miner: MinerConfig = MinerConfig()
+    orderer: OrdererConfig = OrdererConfig()
+    endorser: EndorserConfig = EndorserConfig()
     mec: MecConfig = MecConfig()
     facility: FacilityConfig = FacilityConfig()
 
 
-LEAST_KEPT_BLOCKS = 1_024
-"""A node that is not far enough behind to take a state asks for so many bodies, and others must have them."""
-
-
-class LedgerConfig(_Section, frozen=True):
-    """Consensus parameters; part of genesis, hence the same for all."""
-
-    kind: Literal["pow"] = "pow"
-    block_interval_ms: Positive = 1_000
-    finality_depth: Positive = 4
-    """Blocks on top of a block after which it is final."""
-    retarget_window: Annotated[int, Meta(ge=2)] = 20
-    max_future_ms: Positive = 2_000
-    quota: NotNegative = 0
-    """At most this many of the last `quota_window` blocks by one miner; 0 turns the rule off."""
-    quota_window: Positive = 10
-    block_reward: NotNegative = 1_000_000
-    """Micro-credits to the miner of a block."""
-    max_block_transactions: Annotated[int, Meta(ge=1, le=1_000)] = 500
-    max_block_bytes: Annotated[int, Meta(ge=32_768, le=524_288)] = 262_144
-    max_transaction_gas: Annotated[int, Meta(ge=34_768)] = 2_000_000
-    """What one call may cost, in units of about 0.04 µs (`chain.gas`); what needs more is refused."""
-    max_block_gas: Annotated[int, Meta(ge=34_768)] = 5_000_000
-    """What the calls of a block may cost together: about 0.2 s."""
-    durability: Literal["kill", "power"] = "kill"
-    """What a committed block survives."""
-    keep_blocks: NotNegative = 0
-    """Bodies, receipts and events of the last so many final blocks are kept, of older blocks the header; 0: of all."""
-    open_enrolment: bool = True
-    """Whether MEC nodes and facilities that are not in genesis may enrol themselves."""
-
-
-class RewardConfig(_Section, frozen=True):
+class RewardConfig(Section, frozen=True):
     """Which reading of the reward formulas, and its parameters (spec spatial, "Rewards")."""
 
     reading: Literal["bounded", "paper"] = "bounded"
@@ -153,7 +141,7 @@ class RewardConfig(_Section, frozen=True):
     history_cap: Positive = 20
 
 
-class SpatialConfig(_Section, frozen=True):
+class SpatialConfig(Section, frozen=True):
     """The rules of reports, votes and rewards; part of genesis."""
 
     types: tuple[str, ...] = REPORT_TYPES
@@ -173,7 +161,7 @@ class SpatialConfig(_Section, frozen=True):
     rewards: RewardConfig = RewardConfig()
 
 
-class ReportsConfig(_Section, frozen=True):
+class ReportsConfig(Section, frozen=True):
     """Where reports come from: generated, or a CSV of real ones (``--reports``)."""
 
     per_minute: PositiveRate = 40.0
@@ -185,11 +173,11 @@ class ReportsConfig(_Section, frozen=True):
     """Replayed: how many seconds of the file pass in a second of the run."""
     max_per_minute: PositiveRate = 90.0
     """Replayed: bursts are stretched to this rate."""
-    categories: dict[str, str] = {}
+    categories: dict[str, str] = {}  # noqa: RUF012 - msgspec copies it
     """Replayed: from a category's name in the file to a report type; what is not listed becomes ``other``."""
 
 
-class NetworkConfig(_Section, frozen=True):
+class NetworkConfig(Section, frozen=True):
     """The links between actors."""
 
     kind: Literal["memory", "libp2p"] = "memory"
@@ -244,7 +232,7 @@ class NetworkConfig(_Section, frozen=True):
         )
 
 
-class Scenario(_Section, frozen=True):
+class Scenario(Section, frozen=True):
     """Everything that a run follows from, but the code."""
 
     name: str = "city"
@@ -264,8 +252,14 @@ class Scenario(_Section, frozen=True):
     @property
     def actors(self) -> int:
         """How many actors the population has."""
-        p = self.population
-        return p.requester.count + p.worker.count + p.miner.count + p.mec.count + p.facility.count
+        return sum(self.count(role) for role in ROLES)
+
+    def count(self, role: str) -> int:
+        """How many actors of a role take part on the ledger that the scenario has."""
+        if role in ABSENT[self.ledger.kind]:
+            return 0
+        count: int = getattr(self.population, role).count
+        return min(1, count) if role == "orderer" and self.ledger.ordered.consensus == "solo" else count
 
 
 def load(path: Path | None, overrides: Sequence[str] = ()) -> Scenario:
@@ -336,24 +330,21 @@ def _override(tree: dict[str, Any], override: str) -> None:
 def _check(scenario: Scenario) -> None:
     """What spans several keys."""
     place, spatial, population = scenario.place, scenario.spatial, scenario.population
-    problems = []
-    if 0 < scenario.ledger.keep_blocks < LEAST_KEPT_BLOCKS:
-        kept = scenario.ledger.keep_blocks
-        problems.append(f"ledger.keep_blocks: {kept}, allowed are 0 (all) and {LEAST_KEPT_BLOCKS} or more")
+    wrong = [*problems(scenario.ledger)]
     if place is not None and not (place.lat_min < place.lat_max and place.lon_min < place.lon_max):
-        problems.append(f"place: the box {place.lat_min}..{place.lat_max}, {place.lon_min}..{place.lon_max} is empty")
+        wrong.append(f"place: the box {place.lat_min}..{place.lat_max}, {place.lon_min}..{place.lon_max} is empty")
     if "other" not in spatial.types:
-        problems.append("spatial.types: must contain other, which unknown categories become")
+        wrong.append("spatial.types: must contain other, which unknown categories become")
     if len(set(spatial.types)) != len(spatial.types):
-        problems.append("spatial.types: a type is listed twice")
+        wrong.append("spatial.types: a type is listed twice")
     if spatial.min_workers > spatial.group_size:
-        problems.append(f"spatial.min_workers: {spatial.min_workers} exceeds group_size {spatial.group_size}")
-    problems += [
+        wrong.append(f"spatial.min_workers: {spatial.min_workers} exceeds group_size {spatial.group_size}")
+    wrong += [
         f"reports.categories: {category} maps to {type_}, which is not in spatial.types"
         for category, type_ in scenario.reports.categories.items()
         if type_ not in spatial.types
     ]
-    problems += [
+    wrong += [
         f"{key}: the shortest, {low}, exceeds the longest, {high}"
         for key, (low, high) in (
             ("population.worker.look_ms", population.worker.look_ms),
@@ -361,23 +352,32 @@ def _check(scenario: Scenario) -> None:
         )
         if low > high
     ]
+    if scenario.ledger.kind == "ordered":
+        if not population.orderer.count:
+            wrong.append("population.orderer.count: 0, an ordered ledger needs one")
+        if scenario.ledger.ordered.writers != ANYONE:
+            wrong += [
+                f"population.{role}.pseudonyms: a fresh key has no certificate, which ledger.ordered.writers asks for"
+                for role in ("requester", "worker")
+                if getattr(population, role).pseudonyms
+            ]
     network = scenario.network
     try:
         network.conditions()
     except ValueError as error:
-        problems.append(f"network: {error}")
+        wrong.append(f"network: {error}")
     for number, entry in enumerate(network.direct):
         if entry.startswith("/"):
             try:
                 split_address(entry)
             except ValueError as error:
-                problems.append(f"network.direct[{number}]: {error}")
+                wrong.append(f"network.direct[{number}]: {error}")
     if network.kind != "memory":
-        problems += [
+        wrong += [
             f"faults[{number}].kind: a {kind_of(fault)} needs network.kind memory"
             for number, fault in enumerate(scenario.faults)
             if isinstance(fault, MEMORY_FAULTS)
         ]
-    if problems:
-        msg = "scenario: " + "; ".join(problems)
+    if wrong:
+        msg = "scenario: " + "; ".join(wrong)
         raise ScenarioError(msg)

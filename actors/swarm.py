@@ -10,11 +10,15 @@ import trio
 
 from actors.actor import Actor
 from actors.clock import Clock
+from actors.endorser import Endorser
 from actors.facility import Facility
 from actors.light_node import LightNode
 from actors.mec import MecNode
+from actors.member_stores import MemberStores
+from actors.membership import signer_of
 from actors.miner import Miner
 from actors.node import FullNode, Witness
+from actors.orderer import Orderer
 from actors.population import LEDGER_ROLES, Member
 from actors.requester import Requester
 from actors.scenario import ScenarioError
@@ -25,6 +29,9 @@ from actors.world import World
 from chain.contracts.spatial_board import count_reports
 from chain.contracts.spatial_records import STATUSES
 from chain.errors import StoreError
+from chain.genesis import Network, kind_of
+from chain.ledgers.ordered.ledger import OrderedLedger
+from chain.ledgers.ordered.orderer import Orderer as OrdererCore
 from chain.ledgers.pow.ledger import PowLedger
 from chain.store import Store
 from net.peer import PeerId
@@ -33,14 +40,13 @@ from net.transport import Transport
 FIRST_RESTART_S = 1.0
 LAST_RESTART_S = 30.0
 SPARES = 2
+VOUCHING = 8
+"""Peers of an ordered network that a light actor keeps to at most: a majority of up to 15 organisations."""
 ACTIVITY = ("reported", "ballot", "voted", "revealed", "missed")
 NEIGHBOURS = 2
 
 State = Literal["starting", "running", "restarting", "stopped"]
 MakeTransport = Callable[[Member], Transport]
-OpenStore = Callable[[Member], Store]
-LoseStore = Callable[[Member], None]
-TearStore = Callable[[Member, Store, Random], int]
 DealIncidents = Callable[[int, int], Iterator[Incident]]
 
 
@@ -65,16 +71,11 @@ class Swarm:
         kind: Literal["swarm", "simulate", "node"],
         members: Sequence[Member],
         make_transport: MakeTransport,
-        open_store: OpenStore,
+        stores: MemberStores,
         incidents: DealIncidents,
         known: Sequence[PeerId] = (),
-        lose_store: LoseStore = lambda _: None,
-        tear_store: TearStore | None = None,
         acquaint: "Callable[[Swarm], Awaitable[None]] | None" = None,
     ) -> None:
-        """`lose_store` deletes what `open_store` would find: it was closed before. `tear_store` closes a store so that
-        its last write is torn, and says by how many bytes; None where stores are in memory.
-        """
         self.world = world
         self.kind = kind
         self.members = tuple(members)
@@ -96,10 +97,7 @@ class Swarm:
         """(name, URL) of the web pages of other processes that run a part of this population."""
         self._statuses: tuple[int, Sequence[tuple[str, int]]] | None = None
         self._make_transport = make_transport
-        self._stores: dict[str, Store] = {}
-        self._open_store = open_store
-        self._lose_store = lose_store
-        self._tear_store = tear_store
+        self.stores = stores
         self._lives: dict[str, trio.CancelScope] = {}
         self._down: dict[str, trio.Event] = {}
         """Who was stopped, and what starts them again."""
@@ -112,6 +110,8 @@ class Swarm:
         world.journal.listen(self._listen)
         for member in members:
             world.names[member.identity.account] = member.name
+            if member.certificate is not None:
+                world.certificates[member.identity.account] = member.certificate
 
     @property
     def full_nodes(self) -> Sequence[FullNode]:
@@ -138,7 +138,7 @@ class Swarm:
     @property
     def can_tear(self) -> bool:
         """Whether stores are on disks, whose last write can be torn."""
-        return self._tear_store is not None
+        return self.stores.can_tear
 
     def stop(self, name: str, *, lose_disk: bool = False, tear_disk: bool = False) -> None:
         """Crash an actor: it stays down until `start`. Then it finds its store empty, or its last write torn."""
@@ -199,8 +199,7 @@ class Swarm:
 
     def close(self) -> None:
         """Close the stores. The actors' nodes can still be looked at, as far as they need no store."""
-        for store in self._stores.values():
-            store.close()
+        self.stores.close()
 
     async def _supervise(
         self, member: Member, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -247,15 +246,13 @@ class Swarm:
         lost, torn = name in self._diskless, name in self._torn
         self._diskless.discard(name)
         self._torn.discard(name)
-        if not (lost or torn) or (store := self._stores.pop(name, None)) is None:
-            return
         if lost:
-            store.close()
-            self._lose_store(member)
-        elif self._tear_store is not None:
+            self.stores.lose(member)
+        elif torn:
             self._tears[name] += 1
-            rng = self.world.rng(name, f"tear/{self._tears[name]}")
-            self.world.journal.record(name, "torn", bytes=self._tear_store(member, store, rng))
+            gone = self.stores.tear(member, self.world.rng(name, f"tear/{self._tears[name]}"))
+            if gone is not None:
+                self.world.journal.record(name, "torn", bytes=gone)
 
     def _build(self, member: Member) -> Actor:
         """A fresh actor of a member, with the store of the one before."""
@@ -266,6 +263,10 @@ class Swarm:
             full = self._full_node(world, member, transport)
             if member.role == "miner":
                 return Miner(full, population.miner)
+            if member.role == "orderer":
+                return self._orderer(world, member, full)
+            if member.role == "endorser":
+                return Endorser(full)
             assert member.place is not None  # noqa: S101 - operators have a site
             if member.role == "mec":
                 return MecNode(full, population.mec, member.place)
@@ -282,11 +283,8 @@ class Swarm:
         )
 
     def _full_node(self, world: World, member: Member, transport: Transport) -> FullNode:
-        store = self._stores.get(member.name)
-        if store is None:
-            store = self._stores[member.name] = self._open_store(member)
-        producer = member.identity.account if member.role == "miner" else None
-        core = PowLedger(self.world.network, producer=producer, loaded=store.load(), archive=store)
+        store = self.stores.chain(member)
+        core = _core(self.world.network, member, store)
         others = [m for m in self.members if m.role in LEDGER_ROLES and m is not member] if self._met else []
         known = [m.identity.peer_id for m in others if self.world.addresses.is_own(m.identity.peer_id)]
         known += self._known
@@ -294,11 +292,19 @@ class Swarm:
         node.witnesses += self._witnesses
         return node
 
+    def _orderer(self, world: World, member: Member, node: FullNode) -> Orderer:
+        assert isinstance(node.core, OrderedLedger)  # noqa: S101 - there are orderers on no other network
+        votes = self.stores.votes(member)
+        # Elections need other chances at each start, lest two who were stopped together stand together for ever.
+        rng = world.rng(member.name, f"ordering/{self.restarts[member.name]}")
+        core = OrdererCore(node.core, rng=rng, now_ms=world.clock.now_ms(), stored=votes.load())
+        return Orderer(node, core, votes)
+
     def _light_node(self, world: World, member: Member, transport: Transport) -> LightNode:
         rng = self.world.rng(member.name, "peers")
         gateways = [m for m in self.members if m.role == "mec"] or [m for m in self.members if m.role in LEDGER_ROLES]
         others = [m for m in self.members if m.role not in LEDGER_ROLES and m.name in self.actors]
-        spares = [m.identity.peer_id for m in rng.sample(gateways, min(SPARES, len(gateways)))]
+        spares = [m.identity.peer_id for m in self._vouching(rng) or rng.sample(gateways, min(SPARES, len(gateways)))]
         return LightNode(
             world,
             member.name,
@@ -308,11 +314,29 @@ class Swarm:
             neighbours=[m.identity.peer_id for m in rng.sample(others, min(NEIGHBOURS, len(others)))],
         )
 
+    def _vouching(self, rng: Random) -> Sequence[Member]:
+        """On an ordered network one peer of each organisation: a phone believes what enough of them say alike."""
+        of: dict[str, list[Member]] = {}
+        for member in self.members:
+            if member.certificate is not None and member.certificate.role == "peer":
+                of.setdefault(member.certificate.organisation, []).append(member)
+        chosen = [rng.choice(of[organisation]) for organisation in sorted(of)]
+        return rng.sample(chosen, min(VOUCHING, len(chosen)))
+
     def _listen(self, t: int, actor: str, kind: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002 - a Listener
         if kind in self.activity:
             self.activity[kind] += 1
         elif kind == "report_refused":
             self.refusals[fields["reason"]] += 1
+
+
+def _core(network: Network, member: Member, store: Store) -> PowLedger | OrderedLedger:
+    """A member's replica of the network's ledger, where its store was. Raises StoreError."""
+    loaded = store.load()
+    if kind_of(network.genesis) == "ordered":
+        return OrderedLedger(network, signer=signer_of(member), loaded=loaded, archive=store)
+    producer = member.identity.account if member.role == "miner" else None
+    return PowLedger(network, producer=producer, loaded=loaded, archive=store)
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -33,9 +33,9 @@ from actors.facility import Facility
 from actors.ledger import FoundBlock, GatewayError, OutcomeUnknownError
 from actors.light_node import LightNode
 from actors.node import FullNode
-from actors.population import ROLES
 from actors.requester import Requester
 from actors.reward_book import RewardBook
+from actors.scenario import ROLES
 from actors.sensing.mobility import Point
 from actors.swarm import Swarm
 from actors.update_stream import BoundedStream

@@ -10,7 +10,9 @@ from actors.views import shown_status
 
 QUIET_EVERY_S = 10
 MAX_ROWS_LISTED = 20
-JOIN = "join     python launch.py node --role miner --data DIR --bootstrap {}"
+JOIN = "join     python launch.py node --role {} --data DIR --bootstrap {}"
+JOINING = {"pow": "miner", "ordered": "endorser"}
+"""What may come along to each kind of ledger."""
 
 
 class Terminal:
@@ -21,6 +23,7 @@ class Terminal:
         self._live = out.isatty()
         self._last_s = 0
         self._shown = ""
+        self._joining = JOINING["pow"]
 
     def say(self, text: str) -> None:
         """One line of its own."""
@@ -31,6 +34,7 @@ class Terminal:
     def introduce(self, plan: RunPlan) -> None:
         """What will run, before it does."""
         scenario = plan.scenario
+        self._joining = JOINING[scenario.ledger.kind]
         self.say(
             f"{plan.kind} {scenario.name}: {scenario.actors} actors, seed {scenario.seed}, {scenario.ledger.kind} ledger, "
             f"network {scenario.network.kind}"
@@ -43,6 +47,10 @@ class Terminal:
             self.say(f"         line {row.line}: {row.reason}")
         if len(reports.refused) > MAX_ROWS_LISTED:
             self.say(f"         … and {len(reports.refused) - MAX_ROWS_LISTED} more; --report lists them all")
+
+    def open_at(self, door: str) -> None:
+        """How others join, at an address with its peer id."""
+        self.say(JOIN.format(self._joining, door))
 
     def progress(self, swarm: Swarm) -> None:
         """Where the run is now."""
@@ -75,17 +83,15 @@ class Terminal:
         agree = "agree" if report["replicas_agree"] else "DISAGREE"
         conserved = "conserved" if report["supply_conserved"] else "NOT CONSERVED"
         rows = [
-            ("reports", ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in reports.items())),
+            ("reports", _counts(reports)),
             ("rewards", ", ".join(f"{role} {amount / 1e6:,.2f}" for role, amount in report["rewards"].items())),
-            ("chain", f"height {chain['height']}, final {chain['final_height']}, head {chain['head'][:16]}"),
             (
-                "replicas",
-                f"{report['replicas']}, {agree}; supply {conserved}",
+                "chain",
+                f"{chain['ledger']}, height {chain['height']}, final {chain['final_height']}, head {chain['head'][:16]}",
             ),
-            (
-                "gossip",
-                ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in gossip.items()),
-            ),
+            *([("codes", _counts(chain["codes"]))] if "codes" in chain else []),
+            ("replicas", f"{report['replicas']}, {agree}; supply {conserved}"),
+            ("gossip", _counts(gossip)),
             ("time", f"{report['virtual_s']} s of the run, {report['wall_s']} s, {report['cpu_s']} s of CPU"),
             ("journal", f"{report['journal_records']} records, sha256 {report['journal_sha256']}"),
         ]
@@ -100,6 +106,10 @@ class Terminal:
             self._shown = ""
 
 
+def _counts(numbers: Mapping[str, Any]) -> str:
+    return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in numbers.items()) or "none"
+
+
 def voice(terminal: Terminal | None) -> dict[str, Any]:
     """What a `RunPlan` does to tell of its progress."""
     if terminal is None:
@@ -107,7 +117,7 @@ def voice(terminal: Terminal | None) -> dict[str, Any]:
 
     def start(swarm: Swarm) -> None:
         for door in doors(swarm)[:1]:
-            terminal.say(JOIN.format(door))
+            terminal.open_at(door)
 
     return {
         "on_start": start,
@@ -122,7 +132,7 @@ def parents_voice(terminal: Terminal | None) -> dict[str, Any]:
         return {}
     return {
         "on_page": lambda name, url: terminal.say(f"web      {url}  ({name})"),
-        "on_open": lambda door: terminal.say(JOIN.format(door)),
+        "on_open": terminal.open_at,
         "on_standing": terminal.show,
     }
 

@@ -13,6 +13,7 @@ from chain.codec import decode_block, decode_transaction
 from chain.errors import InvalidBlockError, MalformedError, Refused
 from chain.keys import check_transaction
 from chain.ledger import HeaderStatus
+from chain.ledgers.ordered.values import Envelope, decode_envelope
 from chain.values import Block, BlockId
 from net.gossip.events import Message, Verdict
 
@@ -25,6 +26,35 @@ class Blocks(Protocol):
 
     def check_block(self, block: Block, now_ms: int) -> HeaderStatus:
         """See `chain.ledger.LedgerCore.check_block`. Raises InvalidBlockError."""
+
+
+class Envelopes(Protocol):
+    """The part of an ordered ledger's core that judges envelopes."""
+
+    def check_envelope(self, envelope: Envelope, now_ms: int) -> None:
+        """See `chain.ledgers.ordered.ledger.OrderedLedger.check_envelope`. Raises Refused."""
+
+
+PROVABLE_OF_ENVELOPES = frozenset({"wrong_chain", "bad_signature", "other_proposal"})
+"""What is wrong with an envelope whoever looks at it, and whenever."""
+
+
+def judge_envelope(message: Message, ledger: Envelopes, now_ms: int) -> Judgement:
+    """An endorsed transaction on its way to orderers."""
+    # [REJECT] It is the canonical encoding of an envelope, within its bound.
+    try:
+        envelope = decode_envelope(message.data)
+    except MalformedError as error:
+        return Verdict.REJECT, f"malformed envelope: {error}"
+    try:
+        ledger.check_envelope(envelope, now_ms)
+    except Refused as refused:
+        # [REJECT] It is for this network, its sender signed it, and the response in it is to this very proposal.
+        if refused.reason in PROVABLE_OF_ENVELOPES:
+            return Verdict.REJECT, refused.reason
+        # [IGNORE] It is too old or committed, or its sender may not write: clocks, heads and configurations differ.
+        return Verdict.IGNORE, refused.reason
+    return ACCEPTED
 
 
 def judge_transaction(message: Message, chain: BlockId) -> Judgement:
@@ -43,7 +73,7 @@ def judge_transaction(message: Message, chain: BlockId) -> Judgement:
 
 
 def judge_block(message: Message, ledger: Blocks, now_ms: int) -> Judgement:
-    """A block that was just mined."""
+    """A block that was just mined, or cut."""
     # [REJECT] It is the canonical encoding of a block, within its bound.
     try:
         block = decode_block(message.data)
@@ -60,7 +90,8 @@ def judge_block(message: Message, ledger: Blocks, now_ms: int) -> Judgement:
     # [IGNORE] It is known already, or forks off below what is final.
     if status in (HeaderStatus.KNOWN, HeaderStatus.STALE):
         return Verdict.IGNORE, status.name.lower()
-    # A block whose parent is missing has its work all the same: pass it on, and catch up.
+    # A block whose parent is missing has its work, or its seal, all the same: pass it on, and catch up. One that orderers
+    # signed beside another of that height proves a lie, and everybody should know.
     return ACCEPTED
 
 

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import trio
 
-from actors.gateway import RemoteLedger
 from actors.identity import Identity
 from actors.ledger import GatewayError, OutcomeUnknownError
 from actors.light_node import LightNode
@@ -26,6 +25,7 @@ from actors.messages import (
     seal_claim,
 )
 from actors.pseudonyms import Pseudonyms
+from actors.remote_ledger import RemoteLedger
 from actors.scenario import WorkerConfig
 from actors.sensing.mobility import Point, RandomWaypoint
 from actors.verdicts import judge_notice

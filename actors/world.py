@@ -13,6 +13,7 @@ from actors.journal import Journal
 from actors.scenario import Scenario
 from actors.sensing.city import City
 from chain.genesis import Genesis, Network
+from chain.ledgers.ordered.msp import Certificate
 from net.gossip.config import GossipConfig
 from net.peer import PeerId
 
@@ -39,6 +40,8 @@ class World:
     addresses: AddressBook = field(default_factory=AddressBook)
     names: dict[bytes, str] = field(default_factory=dict)
     """Public key to the name of an actor of this run, also of those in other processes."""
+    certificates: dict[bytes, Certificate] = field(default_factory=dict)
+    """Account to certificate of the actors of this process that have one: they show it with what they propose."""
     errors: list[str] = field(default_factory=list)
     """What must not happen and did: crashes and bugs, the first MAX_ERRORS."""
     on_error: Callable[[str], None] = lambda _: None

@@ -288,6 +288,9 @@ class Registry:
             for name in sorted(methods)
         )
 
+    def has(self, contract: str) -> bool:
+        return contract in self._methods
+
     def method(self, contract: str, name: str, *, is_query: bool) -> Method:
         """Raises Refused (``unknown_contract``, ``unknown_method``)."""
         methods = self._methods.get(contract)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from chain.codec import block_id, decode_own, encode, transaction_id
+from chain.codec import block_id, decode_own, encode
 from chain.errors import MalformedError, StoreError
 from chain.ledger import Save
 from chain.snapshot import state_chunks, state_of
@@ -65,6 +65,11 @@ _MIGRATIONS = {
     " ALTER TABLE blocks ADD COLUMN seal BLOB NOT NULL DEFAULT x''",
 }
 """What makes a store of each older schema one of the next; all of them, or none, when a store is opened."""
+
+
+_REPETITIONS = 64
+"""Blocks with one transaction that are looked through for the one where it was valid: nobody repeats what is valid
+before it was."""
 
 
 class SqliteStore:
@@ -215,7 +220,7 @@ class SqliteStore:
         if block.transactions:
             self._db.executemany(
                 "INSERT INTO transactions VALUES (?, ?, ?)",
-                [(transaction_id(transaction), seq, place) for place, transaction in enumerate(block.transactions)],
+                [(tx, seq, place) for tx, place in _places(receipts).items()],
             )
             self._db.executemany(
                 "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -327,11 +332,14 @@ class SqliteStore:
 
     def locate(self, tx_id: TxId) -> tuple[BlockId, int] | None:
         with self._using() as db:
-            row = db.execute(
-                "SELECT b.id, t.place FROM transactions t JOIN blocks b ON b.seq = t.block WHERE t.id = ? AND b.best = 1",
-                (tx_id,),
-            ).fetchone()
-            return (BlockId(row[0]), row[1]) if row is not None else None
+            rows = db.execute(
+                "SELECT b.id, t.place, b.receipts FROM transactions t JOIN blocks b ON b.seq = t.block"
+                " WHERE t.id = ? AND b.best = 1 ORDER BY b.height LIMIT ?",
+                (tx_id, _REPETITIONS),
+            ).fetchall()
+            if len(rows) > 1:
+                rows.sort(key=lambda row: not decode_own(tuple[Receipt, ...], row[2])[row[1]].ok)
+            return (BlockId(rows[0][0]), rows[0][1]) if rows else None
 
     def events(
         self, *, contract: str | None = None, name: str | None = None, since_height: int = 0, limit: int = 100
@@ -358,6 +366,15 @@ class SqliteStore:
     def close(self) -> None:
         with self._using() as db:
             db.close()
+
+
+def _places(receipts: Sequence[Receipt]) -> dict[TxId, int]:
+    """Where each transaction of a block is: where it was valid, else where it comes first."""
+    places: dict[TxId, int] = {}
+    for place, receipt in enumerate(receipts):
+        if receipt.ok or receipt.transaction not in places:
+            places[receipt.transaction] = place
+    return places
 
 
 def _stored(row: tuple[bytes, bytes, bytes, bytes, bytes]) -> StoredBlock:

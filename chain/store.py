@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from chain.codec import block_id, transaction_id
+from chain.codec import block_id
 from chain.errors import StoreError
 from chain.ledger import Save
 from chain.state import WorldState
@@ -64,7 +64,10 @@ class Archive(Protocol):
         """Return the best chain's block at `height`."""
 
     def locate(self, tx_id: TxId) -> tuple[BlockId, int] | None:
-        """Return the block of the best chain that holds a transaction, and the index in it."""
+        """Return the block of the best chain that holds a transaction, and the index in it.
+
+        An ordered ledger's orderers may repeat one: the place where it was valid counts, else the first.
+        """
 
 
 class Store(Archive, Protocol):
@@ -144,15 +147,18 @@ class MemoryStore:
             header = self._headers.get(header.parent)
         kept = header.height if header is not None else 0
         for gone in self._best[kept:]:
-            for transaction in self._blocks[gone].block.transactions if gone in self._blocks else ():
-                self._transactions.pop(transaction_id(transaction), None)
+            self._forget_transactions(gone, self._blocks.get(gone))
         del self._best[kept:]
         for joined in reversed(branch):
             self._best.append(joined)
-            for index, transaction in enumerate(
-                self._blocks[joined].block.transactions if joined in self._blocks else ()
-            ):
-                self._transactions[transaction_id(transaction)] = (joined, index)
+            for index, receipt in enumerate(self._blocks[joined].receipts if joined in self._blocks else ()):
+                if receipt.ok or receipt.transaction not in self._transactions:
+                    self._transactions[receipt.transaction] = (joined, index)
+
+    def _forget_transactions(self, found: BlockId, stored: StoredBlock | None) -> None:
+        for receipt in stored.receipts if stored is not None else ():  # None: the header came without it
+            if self._transactions.get(receipt.transaction, (found, 0))[0] == found:
+                self._transactions.pop(receipt.transaction, None)
 
     def _forget_lost_branches(self) -> None:
         decided = [found for found, height in self._undecided.items() if height <= self._final_height]
@@ -165,9 +171,8 @@ class MemoryStore:
             return
         below = pruned_below(self._snapshot[0], self._final_height, self._keep_blocks)
         for height in range(self._pruned + 1, below + 1):
-            old = self._blocks.pop(self._best[height - 1], None)  # None: the header came without it
-            for transaction in old.block.transactions if old is not None else ():
-                self._transactions.pop(transaction_id(transaction), None)
+            found = self._best[height - 1]
+            self._forget_transactions(found, self._blocks.pop(found, None))
         self._pruned = max(self._pruned, below)
 
     def load(self) -> Loaded | None:

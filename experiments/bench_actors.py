@@ -102,7 +102,7 @@ class _Probe:
 
 def _rest(kind: Literal["swarm", "simulate"], actors: int, idle_s: float, seed: int) -> Row:
     config = load(None, QUIET)
-    config = msgspec.structs.replace(config, seed=seed, population=scaled(config.population, actors))
+    config = scaled(msgspec.structs.replace(config, seed=seed), actors)
     probe = _Probe()
     run_plan(
         RunPlan(scenario=config, kind=kind, seconds=STARTUP_S + idle_s, on_progress=probe.look, progress_s=PROBE_S)

@@ -19,7 +19,8 @@ from statistics import fmean
 from typing import Any
 
 from actors.clock import Stopwatch
-from actors.population import build_city, found
+from actors.founding import found
+from actors.population import build_city
 from actors.scenario import convert
 from actors.sensing.mobility import Point
 from chain.contract import Context

@@ -27,8 +27,8 @@ def test_a_crashed_ledger_node_comes_back(name, lose_disk, tmp_path):
     loaded = []
 
     def watch(swarm):
-        open_store = swarm._open_store
-        swarm._open_store = lambda member: loaded.append(member.name) or open_store(member)
+        lose = swarm.stores.lose
+        swarm.stores.lose = lambda member: loaded.append(member.name) or lose(member)
 
     run = simulate(small(faults=[crash], **DEEP), tmp_path, watch=watch)
     assert what_went_wrong(run.report) == []

@@ -5,47 +5,81 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from actors.population import LEDGER_ROLES, ROLES, build_city, build_members, found, names, scaled
-from actors.scenario import PopulationConfig, ScenarioError, convert
+from actors.founding import found
+from actors.population import LEDGER_ROLES, build_city, build_members, names, scaled
+from actors.scenario import ROLES, PopulationConfig, ScenarioError, convert
+from chain.genesis import Network
 from tests.actors.simulated import small
 
-counts = st.fixed_dictionaries({role: st.integers(0, 300) for role in ROLES})
+KINDS = ("pow", "ordered", "solo")
+counts = st.fixed_dictionaries({role: st.integers(0, 16 if role == "orderer" else 300) for role in ROLES})
 
 
-def with_counts(wanted):
-    default = PopulationConfig()
-    return msgspec.structs.replace(
-        default, **{role: msgspec.structs.replace(getattr(default, role), count=n) for role, n in wanted.items()}
+def with_counts(wanted, kind="pow"):
+    """A scenario with these numbers, as far as they take part: the others are as they are."""
+    population = msgspec.structs.replace(
+        PopulationConfig(),
+        **{role: msgspec.structs.replace(getattr(PopulationConfig(), role), count=n) for role, n in wanted.items()},
     )
+    consensus = "solo" if kind == "solo" else "raft"
+    ledger = {"kind": "pow" if kind == "pow" else "ordered", "ordered": {"consensus": consensus}}
+    return msgspec.structs.replace(convert({"ledger": ledger}), population=population)
 
 
-@given(counts, st.integers(1, 2_000))
-def test_scaled_populations_add_up_and_no_role_dies_out_or_appears(wanted, actors):
-    present = sum(1 for n in wanted.values() if n)
+def taking_part(scenario):
+    return {role: scenario.count(role) for role in ROLES}
+
+
+def test_the_default_population_is_of_one_size_on_every_ledger():
+    for kind in KINDS[:2]:
+        assert convert({"ledger": {"kind": kind}}).actors == 60
+    roles = {kind: {r for r, n in taking_part(with_counts({}, kind)).items() if n} for kind in KINDS}
+    assert roles["pow"] == {*ROLES} - {"orderer", "endorser"}
+    assert roles["ordered"] == roles["solo"] == {*ROLES} - {"miner"}
+    assert with_counts({}, "solo").count("orderer") == 1
+
+
+@given(st.sampled_from(KINDS), counts, st.integers(1, 2_000))
+def test_scaled_populations_add_up_and_no_role_dies_out_or_appears(kind, wanted, actors):
+    scenario = with_counts(wanted, kind)
+    before = taking_part(scenario)
+    present = sum(1 for n in before.values() if n)
     assume(0 < present <= actors)
-    made = scaled(with_counts(wanted), actors)
-    result = {role: getattr(made, role).count for role in ROLES}
+    assume(present > 1 or not before["orderer"])
+    result = taking_part(scaled(scenario, actors))
     assert sum(result.values()) == actors
-    assert all((result[role] > 0) == (wanted[role] > 0) for role in ROLES)
-    total = sum(wanted.values())
+    assert all((result[role] > 0) == (before[role] > 0) for role in ROLES)
+    assert result["orderer"] <= before["orderer"]
+    total = sum(before.values())
+    kept = before["orderer"] if actors > total else 0
     for role, n in result.items():
-        if n > 1:
+        if n > 1 and not (role == "orderer" and kept):
             # Within one of its share, but for what roles rounded up to one took from the largest.
-            assert abs(n - wanted[role] * actors / total) < 1 + len(ROLES)
+            assert abs(n - before[role] * (actors - kept) / (total - kept)) < 1 + len(ROLES)
 
 
-@given(counts)
-def test_scaling_to_the_same_size_changes_nothing(wanted):
-    total = sum(wanted.values())
-    assume(total)
-    assert scaled(with_counts(wanted), total) == with_counts(wanted)
+@given(st.sampled_from(KINDS), counts)
+def test_scaling_to_the_same_size_changes_nothing(kind, wanted):
+    scenario = with_counts(wanted, kind)
+    assume(scenario.actors)
+    assert taking_part(scaled(scenario, scenario.actors)) == taking_part(scenario)
 
 
-@given(counts, st.integers(0, 4))
-def test_scaled__reject_fewer_actors_than_roles(wanted, actors):
-    assume(sum(1 for n in wanted.values() if n) > actors)
+@given(st.sampled_from(KINDS), counts, st.integers(0, 5))
+def test_scaled__reject_fewer_actors_than_roles(kind, wanted, actors):
+    scenario = with_counts(wanted, kind)
+    assume(sum(1 for n in taking_part(scenario).values() if n) > actors)
     with pytest.raises(ScenarioError, match=f"--actors {actors}: .*each needs one"):
-        scaled(with_counts(wanted), actors)
+        scaled(scenario, actors)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("actors", [6, 20, 60, 500, 2_000])
+def test_a_scaled_population_can_be_founded(kind, actors):
+    scenario = scaled(with_counts({}, kind), actors)
+    members, city = members_of(scenario)
+    assert len(members) == scenario.actors == actors
+    Network.found(found(scenario, city, members, 1_000))
 
 
 def members_of(scenario):

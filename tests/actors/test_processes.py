@@ -23,8 +23,7 @@ from actors.run import RunPlan, _dealer
 from actors.scenario import Scenario, ScenarioError
 from tests.actors.processes import TOWN, Process
 
-POPULATION = scaled(Scenario().population, 67)
-SCENARIO = msgspec.structs.replace(Scenario(), population=POPULATION)
+SCENARIO = scaled(Scenario(), 67)
 CITY = build_city(SCENARIO, None)
 EVERYBODY = build_members(SCENARIO, CITY)
 

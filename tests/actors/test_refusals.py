@@ -237,7 +237,7 @@ THROUGH_THE_GATEWAY = {
     "transaction too long": (sends(lambda t: bytes(MAX_ARGS_BYTES + 600)), r"16984 bytes where at most 16896 are allowed"),
     "transaction cut short": (sends(lambda t: encode(t.transaction())[:-1]), r"truncated"),
     "transaction and more": (sends(lambda t: encode(t.transaction()) + b"\0"), r"trailing"),
-    "request too long": (asks(lambda t: bytes(MAX_REQUEST_BYTES + 1)), r"a request of 20001 bytes, allowed are 20000"),
+    "request too long": (asks(lambda t: bytes(MAX_REQUEST_BYTES + 1)), r"a request of 83457 bytes, allowed are 83456"),
     "request far too long": (asks(lambda t: bytes(5 << 20)), r"5242880 bytes"),
     "request of garbage": (asks(lambda t: b"\xc1garbage"), r"not a gateway request"),
     "empty request": (asks(lambda t: b""), r"not a gateway request"),

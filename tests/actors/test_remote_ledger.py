@@ -11,10 +11,10 @@ import trio
 from msgspec.structs import replace
 
 from actors import gateway_messages as m
-from actors.gateway import RemoteLedger
 from actors.identity import Identity
 from actors.ledger import GatewayError, OutcomeUnknownError
 from actors.messages import GATEWAY
+from actors.remote_ledger import RemoteLedger
 from chain.codec import block_id, decode_transaction, encode, transaction_id
 from chain.errors import Refused
 from chain.ledgers.pow.ledger import PowLedger
@@ -263,9 +263,9 @@ async def test_one_cheap_block_does_not_make_the_next_lie_free(autojump_clock, c
 
     async with asking(cheap_block) as ledger:
         await pay(ledger)  # an eighth of the work that genesis asks for: as much as was paid
-    assert ledger._work_per_block == 100
+    assert ledger._belief.work_per_block == 100
     async with asking(lie(chain, with_proof(cheap_headers))) as liar:
-        liar._work_per_block = ledger._work_per_block
+        liar._belief.work_per_block = ledger._belief.work_per_block
         with pytest.raises(OutcomeUnknownError):
             await pay(liar, patience_s=20)
 

@@ -36,7 +36,8 @@ TABLES = sorted({path for path in tables(Scenario) if path.count("place") <= 1 a
 
 def test_every_table_is_known_here():
     assert {".".join(path) for path in TABLES} >= {
-        "", "place", "population", "population.worker", "ledger", "spatial", "spatial.rewards", "reports", "network",
+        "", "place", "population", "population.worker", "ledger", "ledger.ordered",
+        "ledger.ordered.batch", "population.orderer", "spatial", "spatial.rewards", "reports", "network",
     }  # fmt: skip
 
 
@@ -60,6 +61,13 @@ WRONG = {
     "ledger.max_block_bytes": (1, "1"),
     "ledger.keep_blocks": (1_023, "1023"),
     "ledger.durability": ("none", "'none'"),
+    "ledger.ordered.consensus": ("bft", "'bft'"),
+    "ledger.ordered.organisations": (0, "0"),
+    "ledger.ordered.batch.timeout_ms": (0, "0"),
+    "ledger.ordered.batch.absolute_bytes": (1, "1"),
+    "ledger.ordered.election_ticks": (1, "1"),
+    "ledger.ordered.heartbeat_ticks": (10, "10"),
+    "population.orderer.count": (17, "17"),
     "spatial.group_size": (2, "2"),
     "spatial.rewards.reading": ("generous", "'generous'"),
     "reports.per_minute": (0, "0"),
@@ -96,6 +104,17 @@ TOGETHER = {
     "reports.categories: Feu maps to feu": {"reports": {"categories": {"Feu": "feu"}}},
     "population.worker.look_ms: the shortest, 9, exceeds": {"population": {"worker": {"look_ms": [9, 8]}}},
     "population.facility.review_ms: the shortest, 2, exceeds": {"population": {"facility": {"review_ms": [2, 1]}}},
+    "heartbeat_ticks: 5 is not less": {"ledger": {"ordered": {"heartbeat_ticks": 5, "election_ticks": 5}}},
+    "batch.preferred_bytes: 70000 exceeds": {
+        "ledger": {"ordered": {"batch": {"preferred_bytes": 70_000, "absolute_bytes": 65_536}}}
+    },
+    "ledger.ordered.endorsement: .*expected": {"ledger": {"ordered": {"endorsement": "AND('org1.peer',"}}},
+    "ledger.ordered.blocks: org4 is none of org1, org2, org3": {"ledger": {"ordered": {"blocks": "'org4.orderer'"}}},
+    "population.orderer.count: 0": {"ledger": {"kind": "ordered"}, "population": {"orderer": {"count": 0}}},
+    "population.worker.pseudonyms: a fresh key": {
+        "ledger": {"kind": "ordered", "ordered": {"writers": ""}},
+        "population": {"worker": {"pseudonyms": True}},
+    },
 }
 
 

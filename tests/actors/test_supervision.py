@@ -16,7 +16,7 @@ DEEP = {"ledger__finality_depth": 6}
 
 def break_store(swarm, name, times):
     """Plant a bug: the next `times` saves of an actor's store raise."""
-    store = swarm._stores[name]
+    store = swarm.stores.chain(next(m for m in swarm.members if m.name == name))
     assert isinstance(store, MemoryStore)
     save, left = store.save, [times]
 

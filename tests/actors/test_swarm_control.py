@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from actors.control import CommandRefusedError, LedgerUnavailableError, UnknownActorError, UnknownRecordError
-from actors.population import ROLES
+from actors.scenario import ROLES
 from actors.sensing.mobility import Point
 from actors.swarm_control import MAX_STREAMS, SwarmControl
 from actors.views import actor_id

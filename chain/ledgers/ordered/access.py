@@ -55,16 +55,27 @@ def policies_for(config: ChannelConfig, state: WorldState, contract: str, writte
     """All policies that the endorsers of a call of `contract` must satisfy that writes these keys, each once.
 
     A key's own policy stands in for its contract's; one that is set needs the key's old one (Fabric's key-level
-    endorsement). A call that writes nothing needs its own contract's.
+    endorsement). A call that writes nothing of its own contract needs that contract's all the same, for result and
+    events are its word.
     """
     needed: dict[Policy, None] = {}
+    silent = True
     for key in written:
-        subject = key.removeprefix(_KEY_POLICY)
+        subject = subject_of(key)
+        owner = owner_of(subject)
+        silent = silent and owner != contract
         own = state.get(key_policy_key(subject))
-        policy = contract_policy(config, _contract_of(subject)) if own is None else Policy.parse(own.decode())
-        needed[policy] = None
-    return tuple(needed) or (contract_policy(config, contract),)
+        needed[contract_policy(config, owner) if own is None else Policy.parse(own.decode())] = None
+    if silent:
+        needed[contract_policy(config, contract)] = None
+    return tuple(needed)
 
 
-def _contract_of(key: bytes) -> str:
+def subject_of(key: bytes) -> bytes:
+    """The key that a key's policy is about; other keys are about themselves."""
+    return key.removeprefix(_KEY_POLICY)
+
+
+def owner_of(key: bytes) -> str:
+    """The contract that a whole key belongs to."""
     return key.split(b"/", 1)[0].decode("utf-8", "replace")

@@ -1,9 +1,11 @@
 """Whether peers have one state: each signs what it has, and who disagrees with enough members is wrong.
 
 Orderers sign blocks, not what comes of them, so a peer whose store was altered, or that runs another contract, is found
-by comparing states after one block.
+by comparing states after one block. Peers are asked in turn, mostly after different blocks; so whoever hears of another
+state asks all what they had after that very block (`Agreement.to_ask`). Liars who each tell another lie thus never add up.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
 
@@ -20,6 +22,9 @@ from chain.values import Account, BlockId
 STATE = b"crowdmesh:state:1:"
 """Stands before the digest of (height, block id, state root) under a member's signature."""
 
+MAX_STATES = 64
+"""States other than ours that are remembered, with who attests them."""
+
 StateAt = Callable[[int], tuple[BlockId | None, bytes | None]]
 """Block id and state root at a height; None for what is not known any more."""
 
@@ -34,16 +39,18 @@ class Agreement:
 
     def __init__(self, state_at: StateAt) -> None:
         self._state_at = state_at
-        self._against: dict[Account, Principal] = {}
+        self._others: OrderedDict[tuple[int, BlockId, bytes], dict[Account, Principal]] = OrderedDict()
+        """By height, block and root: who attests that, and not ours."""
+        self._asked = 0
         self.diverged = ""
         """Why this replica must not be believed any more; empty while it may."""
 
     def hear(
         self, config: ChannelConfig, height: int, head: BlockId, root: bytes, signed: Signed, now_ms: int
     ) -> list[LedgerEffect]:
-        """Compare a member's attestation with our own state. Raises Refused when it is none.
+        """Compare a member's attestation with our own state. Raises Refused (``bad_attestation``) when it is none.
 
-        Members that satisfy the channel's default endorsement policy and have another state outvote us.
+        Members that satisfy the channel's default endorsement policy and all have one other state outvote us.
         """
         try:
             (member,) = signers(config, [signed], STATE, _digest(height, head, root), now_ms)
@@ -54,15 +61,23 @@ class Agreement:
         if our_root is None:
             return []
         if (ours, our_root) == (head, root):
-            self._against.pop(account, None)
             return []
-        self._against[account] = member
+        others = self._others.setdefault((height, head, root), {})
+        others[account] = member
+        if len(self._others) > MAX_STATES:
+            self._others.popitem(last=False)
         effects: list[LedgerEffect] = [Disagreed(height, account)]
         enough = Policy.parse(config.policies.endorsement)
-        if not self.diverged and enough.satisfied(tuple(self._against.values())):
-            self.diverged = f"{len(self._against)} members attest another state after block {height}"
+        if not self.diverged and enough.satisfied(tuple(others.values())):
+            self.diverged = f"{len(others)} members attest another state after block {height}"
             effects.append(Diverged(height, self.diverged))
         return effects
+
+    def to_ask(self, height: int) -> bool:
+        """Whether all peers are to be asked what they had after that block: a member disagrees, and nobody was yet."""
+        new = not self.diverged and height != self._asked
+        self._asked = height
+        return new
 
 
 def _digest(height: int, head: BlockId, root: bytes) -> bytes:

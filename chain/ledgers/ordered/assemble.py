@@ -19,7 +19,7 @@ from chain.ledgers.ordered.policy import Principal
 from chain.ledgers.ordered.values import (
     ENDORSEMENT,
     ENVELOPE,
-    MAX_ENVELOPE_BYTES,
+    MAX_ENDORSEMENTS,
     Endorsed,
     Envelope,
     Evidence,
@@ -30,7 +30,7 @@ from chain.ledgers.ordered.values import (
     response_digest,
 )
 from chain.state import WorldState
-from chain.values import SIGNATURE_BYTES, Account
+from chain.values import MAX_EVIDENCE_BYTES, SIGNATURE_BYTES, Account
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def check_endorsed(config: ChannelConfig, proposal: Proposal, endorsed: Endorsed
 def agree(
     config: ChannelConfig, state: WorldState, proposal: Proposal, answers: Iterable[Endorsed], at_ms: int
 ) -> Agreement | None:
-    """The response that enough of `answers` give for its policies, the largest such group; None when none does.
+    """The response that enough of `answers` give for its policies, the one with most endorsers; None when none does.
 
     Every answer passed `check_endorsed`.
     """
@@ -80,7 +80,7 @@ def agree(
     for answer in answers:
         groups.setdefault(response_digest(answer.response), []).append(answer)
     known = identities(config)
-    for group in sorted(groups.values(), key=len, reverse=True):
+    for group in sorted(groups.values(), key=_endorsers, reverse=True):
         by_account = {answer.endorsement.certificate.account: answer.endorsement for answer in group}
         endorsements = tuple(by_account[account] for account in sorted(by_account))
         principals = [
@@ -105,13 +105,15 @@ def differences(answers: Sequence[Endorsed]) -> tuple[Difference, ...]:
 
 
 def prepare(proposal: Proposal, agreement: Agreement) -> Envelope:
-    """The envelope, for the client to sign. Raises Refused (``envelope_too_large``)."""
+    """The envelope, for the client to sign. Raises Refused (``envelope_too_large``, ``too_many_endorsements``)."""
+    if len(agreement.endorsements) > MAX_ENDORSEMENTS:
+        raise Refused("too_many_endorsements", f"{len(agreement.endorsements)}, allowed are {MAX_ENDORSEMENTS}")
     evidence = Evidence(
         proposal.creator, proposal.time_ms, agreement.response, agreement.endorsements, bytes(SIGNATURE_BYTES)
     )
     envelope = Envelope(proposal.transaction, evidence)
-    if (size := len(encode(envelope))) > MAX_ENVELOPE_BYTES:
-        raise Refused("envelope_too_large", f"{size} bytes, allowed are {MAX_ENVELOPE_BYTES}")
+    if (size := len(encode(evidence))) > MAX_EVIDENCE_BYTES:
+        raise Refused("envelope_too_large", f"{size} bytes of evidence, allowed are {MAX_EVIDENCE_BYTES}")
     return envelope
 
 
@@ -128,6 +130,10 @@ def sign_envelope(key: SigningKey, envelope: Envelope) -> Envelope:
 def is_signed(envelope: Envelope) -> bool:
     """Whether its sender wants this outcome."""
     return is_signature(envelope.transaction.sender, ENVELOPE + envelope_digest(envelope), envelope.evidence.signature)
+
+
+def _endorsers(group: Sequence[Endorsed]) -> int:
+    return len({answer.endorsement.certificate.account for answer in group})
 
 
 def _difference(first: Endorsed, others: Sequence[Endorsed]) -> Difference:

@@ -26,6 +26,12 @@ class GetBlocks(Value, frozen=True, tag=1):
     start: Natural
 
 
+class GetState(Value, frozen=True, tag=2):
+    """Which state did you have after that block? Asked of all when one disagrees."""
+
+    height: Natural
+
+
 class Status(Value, frozen=True, tag=0):
     """Answers GetStatus."""
 
@@ -50,9 +56,19 @@ class Blocks(Value, frozen=True, tag=1):
     blocks: Annotated[tuple[Block, ...], msgspec.Meta(max_length=MAX_BLOCKS)]
 
 
-Request = GetStatus | GetBlocks
-Response = Status | Blocks
-_ANSWERS: dict[type[Any], type[Any]] = {GetStatus: Status, GetBlocks: Blocks}
+class State(Value, frozen=True, tag=2):
+    """Answers GetState."""
+
+    height: Natural
+    head: BlockIdField
+    state_root: Hash
+    attestation: Signed | None
+    """None when the answerer does not know any more, not yet, or has no certificate; then the two above are zero."""
+
+
+Request = GetStatus | GetBlocks | GetState
+Response = Status | Blocks | State
+_ANSWERS: dict[type[Any], type[Any]] = {GetStatus: Status, GetBlocks: Blocks, GetState: State}
 
 
 def decode_request(data: bytes) -> Request:
@@ -81,6 +97,8 @@ class CatchUp:
         self._asked: bytes | None = None
         """Whom we wait for to send blocks."""
         self._turn = 0
+        """Of those who are ahead; the other, of all, counts on its own, lest some are never asked how far they are."""
+        self._status_turn = 0
         self._next_ms: int | None = None
 
     @property
@@ -137,8 +155,8 @@ class CatchUp:
             return []
         self._next_ms = now_ms + self._interval_ms
         peers = sorted(self._claims)
-        self._turn += 1
-        return [Ask(peers[self._turn % len(peers)], encode(GetStatus()))]
+        self._status_turn += 1
+        return [Ask(peers[self._status_turn % len(peers)], encode(GetStatus()))]
 
     def next_deadline_ms(self) -> int | None:
         return self._next_ms

@@ -4,6 +4,7 @@ Nothing is written. What the contract read goes along, with versions, so that co
 still do the same.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -34,7 +35,7 @@ from chain.ledgers.ordered.values import (
     response_digest,
 )
 from chain.state import Version, WorldState
-from chain.values import MAX_EVIDENCE_BYTES, BlockId
+from chain.values import MAX_DETAIL, MAX_EVIDENCE_BYTES, BlockId
 
 ROOM_FOR_ENDORSEMENTS = 24 * 1024
 """What of the evidence is left for those who sign it."""
@@ -73,7 +74,11 @@ def check_proposal(rules: OrderedRules, chain: BlockId, state: WorldState, propo
 def simulate(
     registry: Registry, state: WorldState, proposal: Proposal, *, gas_limit: int, final_ids: BlockIdAt
 ) -> Response:
-    """What the proposal would do after `state`. Raises Refused for what its contract refuses, or when it does too much."""
+    """What the proposal would do after `state`.
+
+    Raises Refused for what its contract refuses, when it does too much (``response_too_large``, ``out_of_gas``), or when
+    the contract breaks (``contract_failed``): nobody replays a simulation, so nothing depends on its being the same bug.
+    """
     transaction = proposal.transaction
     meter = Meter(gas_limit)
     context = Context(
@@ -86,7 +91,12 @@ def simulate(
         gas=meter,
     )
     meter.charge(TRANSACTION + len(transaction.args) * BYTE)
-    result = registry.run(context, transaction.contract, transaction.method, transaction.args)
+    try:
+        result = registry.run(context, transaction.contract, transaction.method, transaction.args)
+    except Refused:
+        raise
+    except Exception as error:
+        raise Refused("contract_failed", f"{type(error).__name__}: {error}"[:MAX_DETAIL]) from error
     reads = tuple(ReadItem(key, _plain(version)) for key, version in sorted(context.reads.items()))
     writes = tuple(WriteItem(key, value) for key, value in sorted(context.writes.items()))
     for name, count, limit in (
@@ -94,7 +104,7 @@ def simulate(
         ("ranges", len(context.ranges), MAX_RANGES),
         ("writes", len(writes), MAX_WRITES),
         ("events", len(context.events), MAX_EVENTS),
-        ("bytes in a key", max((len(key) for key in context.writes), default=0), MAX_KEY_BYTES),
+        ("bytes in a key", max(map(len, _keys(context)), default=0), MAX_KEY_BYTES),
     ):
         if count > limit:
             raise Refused("response_too_large", f"{count} {name}, allowed are {limit}")
@@ -127,6 +137,14 @@ def range_digest(found: list[tuple[bytes, Version]]) -> bytes:
 def seen_key(nonce: int, tx: bytes) -> bytes:
     """Where the state remembers that a transaction was ordered, until no other of its age can be: sorted by time made."""
     return b"seen/" + nonce.to_bytes(8, "big") + tx
+
+
+def _keys(context: Context) -> Iterator[bytes]:
+    yield from context.reads
+    yield from context.writes
+    for trace in context.ranges:
+        yield from (trace.prefix, trace.start)
+        yield from (key for key, _ in trace.found[-1:])
 
 
 def _plain(version: Version | None) -> tuple[int, int] | None:

@@ -69,11 +69,15 @@ class History:
         return body
 
     def receipt(self, tx: TxId) -> tuple[Block, Receipt, int] | None:
-        """Block, receipt and index of a transaction."""
-        place = self._places.get(tx)
-        if place is None and self._archive is not None and (located := self._archive.locate(tx)) is not None:
-            height = self._heights.get(located[0])
-            place = None if height is None else (height, located[1])
+        """Block, receipt and index of a transaction: where it was valid, else where it was first, as far as is known."""
+        late = self._at(self._places.get(tx))
+        if self._archive is None or (late is not None and late[1].ok):
+            return late
+        located = self._archive.locate(tx)
+        height = self._heights.get(located[0]) if located is not None else None
+        return self._at((height, located[1]) if located is not None and height is not None else None) or late
+
+    def _at(self, place: tuple[int, int] | None) -> tuple[Block, Receipt, int] | None:
         body = self.body(place[0]) if place is not None else None
         if place is None or body is None:
             return None

@@ -11,10 +11,9 @@ Every block is final when it is committed. Cost: a block is validated once per r
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from chain.codec import block_id, encode, transaction_id
+from chain.codec import block_id, encode
 from chain.errors import InvalidBlockError, MalformedError, Refused, StoreError
 from chain.genesis import Network
-from chain.keys import check_transaction
 from chain.ledger import (
     Ask,
     Broadcast,
@@ -26,40 +25,31 @@ from chain.ledger import (
     Penalise,
     Save,
 )
-from chain.ledgers.ordered.access import check_writer, policies_for, signers
 from chain.ledgers.ordered.agreement import Agreement, attest
-from chain.ledgers.ordered.assemble import is_signed
-from chain.ledgers.ordered.blocks import check_body, check_child, seals_of
+from chain.ledgers.ordered.blocks import check_body, check_child, is_sealed, seals_of
 from chain.ledgers.ordered.channel import ChannelConfig
 from chain.ledgers.ordered.deliver import (
     Blocks,
     CatchUp,
     GetBlocks,
+    GetState,
     GetStatus,
+    State,
     Status,
     decode_request,
     decode_response,
 )
-from chain.ledgers.ordered.endorse import Signer, check_proposal, endorse, seen_key, simulate
+from chain.ledgers.ordered.endorse import Signer, check_proposal, endorse, simulate
+from chain.ledgers.ordered.intake import check_endorsed, check_envelope
 from chain.ledgers.ordered.pool import EnvelopePool, PoolLimits
 from chain.ledgers.ordered.proof import CommitProof, prove
 from chain.ledgers.ordered.replica import Replica, Taken
 from chain.ledgers.ordered.validate import commit
-from chain.ledgers.ordered.values import (
-    ENDORSEMENT,
-    Endorsed,
-    Envelope,
-    Proposal,
-    Response,
-    made_ms,
-    proposal_digest,
-    proposal_of,
-    response_digest,
-)
+from chain.ledgers.ordered.values import Endorsed, Envelope, Proposal, Response
 from chain.state import WorldState
 from chain.store import Archive, Loaded
 from chain.sync import MAX_BLOCKS, MAX_RESPONSE_BYTES
-from chain.values import Block, BlockId, Header, Receipt, Transaction, TxId
+from chain.values import MAX_DETAIL, Block, BlockId, Header, Receipt, Transaction, TxId
 
 _ROOM = MAX_RESPONSE_BYTES - 4_096
 
@@ -226,8 +216,13 @@ class OrderedLedger:
         return envelope.transaction if envelope is not None else None
 
     def query(self, contract: str, method: str, args: bytes, *, final: bool = False) -> bytes:  # noqa: ARG002 - one state
-        """Answer a contract's query (Fabric's *evaluate*). Raises Refused."""
-        return self._network.registry.query(self.state, contract, method, args, time_ms=self.head.time_ms)
+        """Answer a contract's query (Fabric's *evaluate*). Raises Refused, as `endorse.simulate` does."""
+        try:
+            return self._network.registry.query(self.state, contract, method, args, time_ms=self.head.time_ms)
+        except Refused:
+            raise
+        except Exception as error:
+            raise Refused("contract_failed", f"{type(error).__name__}: {error}"[:MAX_DETAIL]) from error
 
     # --- endorsing ------------------------------------------------------------------------------------------------
 
@@ -258,32 +253,13 @@ class OrderedLedger:
     # --- transactions ---------------------------------------------------------------------------------------------
 
     def check_envelope(self, envelope: Envelope, now_ms: int) -> None:
-        """What a relay or an orderer can see wrong with an envelope. Raises Refused.
-
-        ``wrong_chain``, ``bad_signature``: provably wrong. ``proposal_expired``, ``duplicate_txid``, and what
-        `check_writer` says: the channel may have moved on.
-        """
-        transaction, evidence = envelope.transaction, envelope.evidence
-        check_transaction(transaction, self.chain)
-        if not is_signed(envelope):
-            raise Refused("bad_signature", "the envelope is not signed by its sender")
-        if evidence.response.proposal != proposal_digest(proposal_of(envelope)):
-            raise Refused("other_proposal", "the endorsed response is to another proposal")
-        check_writer(self.channel, evidence.creator, transaction.sender, now_ms)
-        made = made_ms(transaction)
-        if not now_ms - self._rules.proposal_ttl_ms <= made <= now_ms + 2 * self._rules.max_skew_ms:
-            raise Refused("proposal_expired", f"made at {made}, here it is {now_ms}")
-        tx = transaction_id(transaction)
-        if seen_key(transaction.nonce, tx) in self.state:
-            raise Refused("duplicate_txid", tx.hex())
+        """What a relay or an orderer can see wrong with an envelope. Raises Refused, as `intake.check_envelope` says."""
+        check_envelope(self._rules, self.chain, self.state, envelope, now_ms)
 
     def submit(self, envelope: Envelope, now_ms: int) -> Sequence[LedgerEffect]:
-        """Take an envelope from an own client: what `check_envelope` and the pool say, and whether it is endorsed at all.
-
-        Raises Refused; besides with ``endorsement_policy_failure``.
-        """
+        """Take an envelope from an own client. Raises Refused: as `receive_transaction`, ``endorsement_policy_failure``."""
         self.check_envelope(envelope, now_ms)
-        self._check_endorsed(envelope, now_ms)
+        check_endorsed(self.state, envelope, now_ms)
         self._pool.add(envelope)
         return [Broadcast("tx", encode(envelope))]
 
@@ -292,15 +268,6 @@ class OrderedLedger:
         self.check_envelope(envelope, now_ms)
         self._pool.add(envelope)
         return []
-
-    def _check_endorsed(self, envelope: Envelope, now_ms: int) -> None:
-        evidence = envelope.evidence
-        digest = response_digest(evidence.response)
-        endorsers = signers(self.channel, evidence.endorsements, ENDORSEMENT, digest, now_ms)
-        keys = (write.key for write in evidence.response.writes)
-        for policy in policies_for(self.channel, self.state, envelope.transaction.contract, keys):
-            if not policy.satisfied(endorsers):
-                raise Refused("endorsement_policy_failure", f"{len(endorsers)} endorsements do not satisfy {policy}")
 
     # --- blocks ---------------------------------------------------------------------------------------------------
 
@@ -314,6 +281,10 @@ class OrderedLedger:
         status = self._replica.take(peer, block, now_ms, taken)
         self._catchup.has(peer, block.header.height)
         effects = self._effects(taken)
+        for stray in taken.strays:
+            self._catchup.failed(stray)
+            # It can show us the block that it has beside our head, and so who signed two.
+            effects.append(Ask(stray, encode(GetBlocks(max(1, self.head.height)))))
         if status is HeaderStatus.UNKNOWN_PARENT:
             effects += self._catchup.go_on(self.head.height)
         return effects
@@ -330,10 +301,6 @@ class OrderedLedger:
             found = block_id(block.header)
             effects.append(Save((), ((block, receipts),), found, height, state if due else None))
             effects += [Committed(block, receipts), Finalised(block, receipts)]
-        for stray in taken.strays:
-            self._catchup.failed(stray)
-            # It can show us the block that it has beside our head, and so who signed two.
-            effects.append(Ask(stray, encode(GetBlocks(max(1, self.head.height)))))
         return [*effects, *taken.forks, *taken.wrong]
 
     def _count(self, receipts: tuple[Receipt, ...]) -> None:
@@ -356,6 +323,8 @@ class OrderedLedger:
         message = decode_request(request)
         if isinstance(message, GetStatus):
             return encode(self._status())
+        if isinstance(message, GetState):
+            return encode(self._state_after(message.height))
         blocks: list[Block] = []
         room = _ROOM
         for height in range(message.start, min(message.start + MAX_BLOCKS, self.head.height + 1)):
@@ -382,6 +351,12 @@ class OrderedLedger:
             orders=self._signer is not None and self._signer.certificate.account in self.channel.orderers,
         )
 
+    def _state_after(self, height: int) -> State:
+        found, root = self._history.id_at(height), self._replica.root_at(height)
+        if found is None or root is None or self._signer is None or self._agreement.diverged:
+            return State(height, bytes(32), bytes(32), None)  # type: ignore[arg-type]
+        return State(height, found, root, attest(self._signer, height, found, root))
+
     def answered(self, peer: bytes, request: bytes, response: bytes | None, now_ms: int) -> Sequence[LedgerEffect]:
         asked = decode_request(request)
         if response is None:
@@ -394,23 +369,26 @@ class OrderedLedger:
             return [Penalise(peer, f"malformed answer: {error}"), *self._catchup.go_on(self.head.height)]
         if isinstance(answer, Status):
             return [*self._heard(peer, answer, now_ms), *self._catchup.go_on(self.head.height)]
+        if isinstance(answer, State):
+            return self._compare(peer, answer, now_ms)
         self._catchup.done(peer)
         return self._take(peer, answer.blocks, now_ms)
 
     def _take(self, peer: bytes, blocks: Sequence[Block], now_ms: int) -> list[LedgerEffect]:
         """Take blocks that were asked for. Who has none of them is not asked again until it says how far it is."""
-        effects: list[LedgerEffect] = []
+        taken = Taken()
         before = self.head.height
+        good = True
         for block in blocks:
             try:
-                effects += self.receive_block(peer, block, now_ms)
+                self._replica.take(peer, block, now_ms, taken)
             except InvalidBlockError as error:
-                self._catchup.failed(peer)
-                effects.append(Penalise(peer, str(error)))
+                good = False
+                taken.wrong.append(Penalise(peer, str(error)))
                 break
-        if self.head.height == before:
+        if not good or self.head.height == before:
             self._catchup.failed(peer)
-        return [*effects, *self._catchup.go_on(self.head.height)]
+        return [*self._effects(taken), *self._catchup.go_on(self.head.height)]
 
     def _heard(self, peer: bytes, status: Status, now_ms: int) -> list[LedgerEffect]:
         """Take note of how far a peer is, who it is, and whether it has the state that we have."""
@@ -418,15 +396,23 @@ class OrderedLedger:
             self._catchup.failed(peer)
             return [Penalise(peer, "it is of another network")]
         self._catchup.has(peer, status.height)
-        self._statuses[peer] = status
-        if status.attestation is None:
+        if peer in self._catchup.peers:
+            self._statuses[peer] = status
+        return self._compare(peer, status, now_ms)
+
+    def _compare(self, peer: bytes, said: Status | State, now_ms: int) -> list[LedgerEffect]:
+        """Compare a state that a peer attests with ours; ask all about that block when it is another."""
+        if said.attestation is None:
             return []
         try:
-            return self._agreement.hear(
-                self.channel, status.height, BlockId(status.head), status.state_root, status.attestation, now_ms
+            effects = self._agreement.hear(
+                self.channel, said.height, BlockId(said.head), said.state_root, said.attestation, now_ms
             )
         except Refused as refused:
             return [Penalise(peer, str(refused))]
+        if effects and self._agreement.to_ask(said.height):
+            effects += [Ask(other, encode(GetState(said.height))) for other in self._catchup.peers if other != peer]
+        return effects
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -453,8 +439,9 @@ class OrderedLedger:
         for block, receipts in loaded.blocks:
             self._check_stored(block.header)
             try:
-                check_body(block, self.channel)
-                seals_of(block, self.channel)
+                check_body(block)
+                if not is_sealed(block, seals_of(block, self.channel), self.channel):
+                    raise InvalidBlockError("too few orderers signed it")
             except InvalidBlockError as error:
                 raise StoreError(f"the stored block {block.header.height} is invalid: {error}") from None
             applied = commit(self._network, self.state, block)

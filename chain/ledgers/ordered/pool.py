@@ -54,23 +54,23 @@ class EnvelopePool:
         found = self._waiting.get(tx)
         return found.envelope if found is not None else None
 
-    def check(self, envelope: Envelope) -> None:
-        """Raises Refused: ``already_pending``, ``pool_full``."""
+    def _check(self, envelope: Envelope, size: int) -> None:
         sender = envelope.transaction.sender
         if transaction_id(envelope.transaction) in self._waiting:
             raise Refused("already_pending")
-        if len(self._waiting) >= self._limits.count or self._bytes >= self._limits.bytes:
+        if len(self._waiting) >= self._limits.count or self._bytes + size > self._limits.bytes:
             raise Refused("pool_full", f"{len(self._waiting)} transactions of {self._bytes} bytes wait to be ordered")
         if self._of[sender] >= self._limits.per_sender:
             raise Refused("pool_full", f"{self._of[sender]} transactions of this sender wait to be ordered")
 
     def add(self, envelope: Envelope) -> Waiting:
-        """Raises what `check` does."""
-        self.check(envelope)
+        """Raises Refused: ``already_pending``, ``pool_full``; nothing has changed then."""
         transaction = envelope.transaction
         evidence = encode(envelope.evidence)
+        size = len(encode(transaction)) + len(evidence)
+        self._check(envelope, size)
         self._serial += 1
-        waiting = Waiting(self._serial, envelope, evidence, len(encode(transaction)) + len(evidence))
+        waiting = Waiting(self._serial, envelope, evidence, size)
         self._waiting[transaction_id(transaction)] = waiting
         self._of[transaction.sender] += 1
         self._bytes += waiting.size

@@ -1,6 +1,6 @@
 """Blocks in, committed blocks out: judges what orderers sealed, keeps what came too soon, notices forks."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 
 from chain.codec import block_id
@@ -40,8 +40,11 @@ class Replica:
         self.history = History(network, archive, kept)
         self.state = network.state
         self._rules = network.ordered
-        self._early: OrderedDict[BlockId, tuple[bytes, Block]] = OrderedDict()
-        """Blocks that cannot be committed yet: one before is missing, or their time has not come."""
+        self._early: OrderedDict[tuple[BlockId, bytes], Block] = OrderedDict()
+        """By id and who sent it, for the seal that another sent may be false: blocks that cannot be committed yet, because
+        one before is missing, or their time has not come."""
+        self._told: OrderedDict[BlockId, None] = OrderedDict()
+        """Forks that were reported."""
         self._sealing: OrderedDict[BlockId, dict[bytes, Signed]] = OrderedDict()
         """Who has signed blocks that not enough orderers have signed."""
         self._roots: OrderedDict[int, bytes] = OrderedDict()
@@ -57,7 +60,7 @@ class Replica:
 
     def root_at(self, height: int) -> bytes | None:
         """Root of the state after one of the latest blocks."""
-        return self._roots.get(height)
+        return self.state.root if height == self.head.height else self._roots.get(height)
 
     def check_block(self, block: Block, now_ms: int) -> HeaderStatus:
         """Judge a block without changing anything. Raises InvalidBlockError naming the broken rule."""
@@ -65,11 +68,10 @@ class Replica:
         known = self.history.id_at(header.height)
         if known == block_id(header):
             return HeaderStatus.KNOWN
-        config = self.channel
-        check_body(block, config)
+        check_body(block)
         if header.height > self.head.height + 1:
             return HeaderStatus.UNKNOWN_PARENT  # by then the channel may have other orderers
-        seals_of(block, config)
+        seals_of(block, self.channel)
         if known is not None or (header.height == self.head.height + 1 and header.parent != self.history.head_id):
             return HeaderStatus.FORKED
         check_child(self.head, self.history.head_id, header)
@@ -89,10 +91,10 @@ class Replica:
         going = True
         while going:
             before = self.head.height
-            for found, (peer, block) in list(self._early.items()):
+            for (found, peer), block in list(self._early.items()):
                 if block.header.height > self.head.height + 1:
                     continue
-                del self._early[found]
+                self._early.pop((found, peer), None)
                 try:
                     self._take_one(peer, block, now_ms, taken)
                 except InvalidBlockError as error:
@@ -103,7 +105,7 @@ class Replica:
         """When the next block that was too early can be taken."""
         times = [
             block.header.time_ms - self._rules.max_skew_ms
-            for _, block in self._early.values()
+            for block in self._early.values()
             if block.header.height == self.head.height + 1
         ]
         return min(times, default=None)
@@ -123,12 +125,20 @@ class Replica:
             case HeaderStatus.NEW:
                 self._commit(block, taken)
             case HeaderStatus.UNKNOWN_PARENT | HeaderStatus.TOO_EARLY:
-                self._early[block_id(block.header)] = (peer, block)
-                if len(self._early) > MAX_WAITING_BLOCKS:
-                    self._early.popitem(last=False)
+                self._wait(peer, block)
             case HeaderStatus.FORKED:
                 self._fork(peer, block, taken)
         return status
+
+    def _wait(self, peer: bytes, block: Block) -> None:
+        """Keep a block for later, unless it is too far ahead; when there are too many, who sent most loses its oldest."""
+        if block.header.height > self.head.height + MAX_WAITING_BLOCKS:
+            return
+        self._early[block_id(block.header), peer] = block
+        if len(self._early) > MAX_WAITING_BLOCKS:
+            sent = Counter(sender for _, sender in self._early)
+            most = max(sent.values())
+            del self._early[next(key for key in self._early if sent[key[1]] == most)]
 
     def _commit(self, block: Block, taken: Taken) -> None:
         """Commit a block that follows the head, when enough orderers signed it; else remember who did."""
@@ -153,5 +163,11 @@ class Replica:
         if ours is None:
             taken.strays.append(peer)
             return
+        found = block_id(header)
+        if found in self._told:
+            return
+        self._told[found] = None
+        if len(self._told) > MAX_WAITING_BLOCKS:
+            self._told.popitem(last=False)
         accounts = tuple(Account(one.certificate.account) for one in seals_of(block, self.channel))
-        taken.forks.append(Equivocated(header.height, ours, block_id(header), accounts))
+        taken.forks.append(Equivocated(header.height, ours, found, accounts))

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from chain.codec import encode, transaction_id
 from chain.contract import key_policy_key
 from chain.errors import MalformedError, Refused
+from chain.gas import SCAN_STEP
 from chain.genesis import Network
 from chain.keys import has_valid_signature
-from chain.ledgers.ordered.access import check_writer, policies_for, signers
+from chain.ledgers.ordered.access import check_writer, owner_of, policies_for, signers, subject_of
 from chain.ledgers.ordered.assemble import is_signed
 from chain.ledgers.ordered.channel import CHANNEL_KEY, ChannelConfig, OrderedRules, config_of
 from chain.ledgers.ordered.endorse import range_digest, seen_key
@@ -22,6 +23,7 @@ from chain.ledgers.ordered.policy import Policy, PolicyError
 from chain.ledgers.ordered.update import check_update
 from chain.ledgers.ordered.values import (
     ENDORSEMENT,
+    NONCE_RANDOM_BITS,
     Envelope,
     RangeItem,
     ValidationCode,
@@ -34,12 +36,13 @@ from chain.ledgers.ordered.values import (
 )
 from chain.state import Version, WorldState
 from chain.transition import APPLIED, Applied
-from chain.values import MAX_DETAIL, Block, Receipt, Transaction, TxId
+from chain.values import MAX_DETAIL, MAX_INT, Block, Receipt, Transaction, TxId
 
 _NIL = encode(None)
 _SEEN = b"seen/"
-_RESERVED = (_SEEN, b"accounts/nonce/")
-"""Parts of the state that no contract writes."""
+_RESERVED = (b"accounts/nonce/", key_policy_key(CHANNEL_KEY))
+"""Parts of the state that no contract writes, beside what belongs to none. A policy of the configuration's own would let
+endorsers lock the admins out."""
 SKEWS_AHEAD = 2
 """A proposal may be that many times `max_skew_ms` ahead of its block: endorsers' and orderers' clocks differ."""
 
@@ -111,6 +114,11 @@ def examine(scene: _Scene, transaction: Transaction, evidence: bytes) -> Envelop
         raise Invalid(code.BAD_CREATOR_SIGNATURE, str(refused)) from None
     if envelope.evidence.response.proposal != proposal_digest(proposal_of(envelope)):
         raise Invalid(code.BAD_PROPOSAL_TXID, "the endorsed response is to another proposal")
+    response = envelope.evidence.response
+    steps = scene.rules.max_transaction_gas // SCAN_STEP
+    if (found := sum(item.count for item in response.ranges)) > steps:
+        # Endorsers have gas; those who lie must not make every peer pass over the whole state again and again.
+        raise Invalid(code.BAD_PAYLOAD, f"{found} entries are said to be found, allowed are {steps}")
     ahead = SKEWS_AHEAD * scene.rules.max_skew_ms
     for name, time_ms in (("made", made_ms(transaction)), ("proposed", envelope.evidence.time_ms)):
         if not scene.at_ms - scene.rules.proposal_ttl_ms <= time_ms <= scene.at_ms + ahead:
@@ -128,7 +136,7 @@ def check_current(scene: _Scene, state: WorldState, tx: TxId, envelope: Envelope
     if keys != sorted(set(keys)):
         raise Invalid(code.INVALID_WRITESET, "keys are not sorted, or one is written twice")
     for write in response.writes:
-        _check_write(write)
+        _check_write(scene, write)
     try:
         endorsers = signers(
             scene.config, envelope.evidence.endorsements, ENDORSEMENT, response_digest(response), scene.at_ms
@@ -147,24 +155,26 @@ def check_current(scene: _Scene, state: WorldState, tx: TxId, envelope: Envelope
         if not _found_again(state, item):
             raise Invalid(code.PHANTOM_READ_CONFLICT, f"the range {item.prefix!r} from {item.start!r}")
     if CHANNEL_KEY in keys:
-        _check_configuration(scene, envelope)
+        _check_configuration(scene, config_of(state), envelope)
 
 
-def _check_write(write: WriteItem) -> None:
+def _check_write(scene: _Scene, write: WriteItem) -> None:
     """Whether a contract may write that. Raises Invalid."""
     key = write.key
-    policies = key_policy_key(b"")
-    if b"/" not in key or key.startswith((*_RESERVED, *(policies + own for own in _RESERVED))):
+    subject = subject_of(key)
+    if b"/" not in subject or not scene.network.registry.has(owner_of(subject)):
+        raise Invalid(ValidationCode.INVALID_WRITESET, f"{key!r} belongs to no contract")
+    if key.startswith(_RESERVED):
         raise Invalid(ValidationCode.INVALID_WRITESET, f"{key!r} is the ledger's own")
-    if key.startswith(policies) and write.value is not None:
+    if subject != key and write.value is not None:
         try:
             Policy.parse(write.value.decode())
         except (PolicyError, UnicodeDecodeError) as error:
             raise Invalid(ValidationCode.INVALID_WRITESET, f"the policy of {key!r}: {error}") from None
 
 
-def _check_configuration(scene: _Scene, envelope: Envelope) -> None:
-    """A change of the channel is what its admins signed, whatever endorsers say. Raises Invalid."""
+def _check_configuration(scene: _Scene, old: ChannelConfig, envelope: Envelope) -> None:
+    """A change of the channel is what the admins of `old`, now in force, signed, whatever endorsers say. Raises Invalid."""
     transaction = envelope.transaction
     written = {write.key: write.value for write in envelope.evidence.response.writes}
     try:
@@ -172,9 +182,11 @@ def _check_configuration(scene: _Scene, envelope: Envelope) -> None:
         if (transaction.contract, transaction.method) != ("channel", "update"):
             raise Refused("not_an_update", f"{transaction.contract}.{transaction.method} writes it")
         config, signatures = method.decode_args(transaction.args)
-        check_update(scene.config, config, signatures, scene.network.id, scene.at_ms)
+        check_update(old, config, signatures, scene.network.id, scene.at_ms)
         if written != {CHANNEL_KEY: encode(config)}:
             raise Refused("not_an_update", "something else is written than what admins signed")
+        if scene.rules.consensus == "solo" and len(config.orderers) != 1:
+            raise Refused("invalid_channel", f"{len(config.orderers)} orderers, solo has one")
     except Refused as refused:
         raise Invalid(ValidationCode.INVALID_CONFIG_TRANSACTION, str(refused)) from None
 
@@ -200,7 +212,7 @@ def _forget(state: WorldState, scene: _Scene, version: Version) -> WorldState:
 
 
 def _older(state: WorldState, made: int) -> Iterator[bytes]:
-    limit = seen_key(made << 20, b"")
+    limit = seen_key(min(made << NONCE_RANDOM_BITS, MAX_INT), b"")
     for key, _ in state.scan(_SEEN):
         if key >= limit:
             return

@@ -42,6 +42,9 @@ MAX_ENVELOPE_BYTES = MAX_TRANSACTION_BYTES + MAX_EVIDENCE_BYTES
 NONCE_RANDOM_BITS = 20
 """A transaction's nonce is the time it was made, in ms, times 2**20, plus chance: see `made_ms`."""
 
+_REMEMBERED = 2_048
+"""Digests and decoded evidence, for the replicas of one process: two of the largest blocks, at most 128 MiB."""
+
 KeyField = Annotated[bytes, msgspec.Meta(max_length=MAX_KEY_BYTES)]
 VersionField = tuple[Natural, Natural]
 """Block height and index in the block: `chain.state.Version` as a plain tuple."""
@@ -193,13 +196,13 @@ def proposal_of(envelope: Envelope) -> Proposal:
     return Proposal(envelope.transaction, envelope.evidence.creator, envelope.evidence.time_ms)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=_REMEMBERED)
 def proposal_digest(proposal: Proposal) -> bytes:
     """SHA-256 of its encoding: 32 bytes."""
     return sha256(encode(proposal)).digest()
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=_REMEMBERED)
 def response_digest(response: Response) -> bytes:
     """SHA-256 of its encoding: what endorsers sign, after ENDORSEMENT."""
     return sha256(encode(response)).digest()
@@ -217,7 +220,7 @@ def decode_envelope(data: bytes) -> Envelope:
     return decode(Envelope, data, limit=MAX_ENVELOPE_BYTES)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=_REMEMBERED)
 def decode_evidence(data: bytes) -> Evidence:
     """The evidence of a transaction in a block. Remembered, for the replicas of one process. Raises MalformedError."""
     return decode(Evidence, data, limit=MAX_EVIDENCE_BYTES)

@@ -26,7 +26,7 @@ class RaftConfig:
     """Messages with entries that a follower may have unanswered."""
     max_uncommitted_entries: int = 4_096
     max_uncommitted_bytes: int = 64 * 1024 * 1024
-    """Beyond either, proposals are refused with ``log_full``; a single one always fits."""
+    """Beyond either, proposals are refused with ``log_full``; one always fits where all is committed."""
     max_log_entries: int = 65_536
     max_log_bytes: int = 512 * 1024 * 1024
     """Entries that are not compacted. Beyond, a leader refuses proposals and a follower takes no more entries, until its
@@ -44,7 +44,10 @@ class RaftConfig:
             ("max_append_entries", MAX_ENTRIES),
             ("max_entry_bytes", MAX_ENTRY_BYTES),
             ("max_snapshot_bytes", _MAX_SNAPSHOT_BYTES),
-            ("max_uncommitted_entries", self.max_log_entries),
+            # Half of a log stays for the first entries of leaders, which are refused nowhere, and for what is committed.
+            ("max_uncommitted_entries", self.max_log_entries // 2),
+            ("max_uncommitted_bytes", self.max_log_bytes // 2),
+            ("max_entry_bytes", self.max_log_bytes // 2 - ENTRY_OVERHEAD),
         ):
             if getattr(self, name) > most:
                 raise ValueError(f"{name} is {getattr(self, name)}, allowed are 1 to {most}")

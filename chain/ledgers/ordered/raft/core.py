@@ -63,7 +63,6 @@ class RaftCore:
         self.me = me
         self._config = config
         self._max_message_bytes = config.max_message_bytes
-        self._rng = rng
         self._now_ms = now_ms
         self._log, state = restored_log(founding, stored, applied)
         self._term, self._vote = state.term, state.vote
@@ -72,8 +71,10 @@ class RaftCore:
         self._outbox = Outbox()
         self._role = Role.FOLLOWER
         self._leader: bytes | None = None
+        self._is_new_leader = False
         self._timer = ElectionTimer(config, rng, now_ms)
         self._ballot = Ballot()
+        self._stood_ms = now_ms
         # What a leader has.
         self._replication: Replication | None = None
         self._next_heartbeat_ms = 0
@@ -172,6 +173,7 @@ class RaftCore:
     def _set_leader(self, leader: bytes | None) -> None:
         if leader != self._leader:
             self._leader = leader
+            self._is_new_leader = leader is not None
             self._outbox.add(LeaderIs(leader))
 
     def _stand(self, now_ms: int, *, pre: bool, transfer: bool = False) -> None:
@@ -182,6 +184,7 @@ class RaftCore:
             self._role = Role.CANDIDATE
             self._term, self._vote = self._term + 1, self.me
             self._outbox.save_hard_state(HardState(self._term, self.me))
+        self._stood_ms = now_ms
         self._ballot = Ballot()
         self._ballot.record(self.me, granted=True)
         self._timer.draw_retry(now_ms)
@@ -234,6 +237,7 @@ class RaftCore:
         if self._transfer is not None and now_ms >= self._transfer[1]:
             self._outbox.add(TransferFailed(self._transfer[0]))
             self._transfer = None
+        replication.forget_removed(now_ms)
         replication.heartbeat()
         self._next_heartbeat_ms = now_ms + self._config.heartbeat_ms
 
@@ -296,7 +300,7 @@ class RaftCore:
         replication.advance()
         self._apply()
         if reconfigured:
-            replication.forget_removed()
+            replication.forget_removed(now_ms)
             if self.me not in self._membership.voters:
                 heir = replication.best_voter()
                 if heir is not None:

@@ -33,6 +33,15 @@ class ElectionTimer:
         self._timeout_ms = half + self._rng.randrange(half)
         self._since_ms = now_ms
 
+    def hasten(self, now_ms: int) -> None:
+        """Stand within a tick and a quarter of an election timeout: somebody stood who has less of the log.
+
+        It may be elected by others in that tick. Else all would wait for the rest of a timeout, with the leader gone.
+        """
+        soon_ms = now_ms + self._config.tick_ms + self._rng.randrange(max(1, self._config.election_ms // 4))
+        if soon_ms < self.deadline_ms:
+            self._since_ms = soon_ms - self._timeout_ms
+
     def restart(self, now_ms: int) -> None:
         """Start anew with the same timeout."""
         self._since_ms = now_ms

@@ -165,10 +165,15 @@ class RaftNode(RaftCore):
             return
         log = self._log
         free = self._vote == peer or (not self._vote and self._leader is None)
+        ours, theirs = (log.last_term, log.last_index), (message.last_term, message.last_index)
+        level = theirs >= ours
         if message.pre and message.term > self._term:
-            free = True
-        level = (message.last_term, message.last_index) >= (log.last_term, log.last_index)
+            # Where two ask at the same time, both would win this and then split the votes: one gives way.
+            crossed = self._role is Role.PRE_CANDIDATE and now_ms - self._stood_ms < self._config.tick_ms
+            free = not (crossed and (theirs, peer) < (ours, self.me))
         if not (free and level):
+            if free and message.pre and self._role is Role.FOLLOWER:
+                self._timer.hasten(now_ms)
             self._outbox.send(peer, Vote(self._term, message.pre, granted=False))
             return
         if not message.pre:
@@ -189,7 +194,12 @@ class RaftNode(RaftCore):
         if self._role is not Role.FOLLOWER:
             self._follow(self._term, leader, now_ms)
         self._set_leader(leader)
-        self._timer.restart(now_ms)
+        if self._is_new_leader:
+            # A new timeout for each leader: else who stood for the last one would have left those with longer ones.
+            self._timer.draw(now_ms)
+            self._is_new_leader = False
+        else:
+            self._timer.restart(now_ms)
 
     def _on_append(self, peer: bytes, message: Append, now_ms: int) -> None:
         self._heed(peer, now_ms)
@@ -221,8 +231,9 @@ class RaftNode(RaftCore):
             break
         if entries and last == previous:
             return  # No room: asked again with the next heartbeat, when the owner may have compacted.
-        self._commit_to(min(message.commit, last))
+        # The answer first: applying may take its time.
         self._outbox.send(peer, Appended(self._term, last))
+        self._commit_to(min(message.commit, last))
 
     def _fitting(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """What the bounds of the log let through."""
@@ -241,6 +252,7 @@ class RaftNode(RaftCore):
             self._advance_commit(now_ms)
             replication.go_on(peer, now_ms)
             replication.advance()
+            replication.forget_removed(now_ms)
             self._push_transfer(replication, peer)
         else:
             replication.go_on(peer, now_ms)
@@ -251,8 +263,8 @@ class RaftNode(RaftCore):
 
     def _on_heartbeat(self, peer: bytes, message: Heartbeat, now_ms: int) -> None:
         self._heed(peer, now_ms)
-        self._commit_to(message.commit)
         self._outbox.send(peer, HeartbeatReply(self._term))
+        self._commit_to(message.commit)
 
     def _on_heartbeat_reply(self, peer: bytes, _message: HeartbeatReply, now_ms: int) -> None:
         if self._replication is not None:
@@ -266,16 +278,17 @@ class RaftNode(RaftCore):
     def _on_install_snapshot(self, peer: bytes, message: InstallSnapshot, now_ms: int) -> None:
         self._heed(peer, now_ms)
         snapshot, log = message.snapshot, self._log
-        if snapshot.index > log.commit:
-            if log.term(snapshot.index) == snapshot.term:
-                self._commit_to(snapshot.index)
-            else:
-                log.restore(snapshot)
-                self._membership.restore(snapshot)
-                self._outbox.save_snapshot(snapshot)
-                self._outbox.save_entries(snapshot.index + 1)
-                self._outbox.add(Install(snapshot))
-        self._outbox.send(peer, Appended(self._term, log.commit))
+        self._outbox.send(peer, Appended(self._term, max(snapshot.index, log.commit)))
+        if snapshot.index <= log.commit:
+            return
+        if log.term(snapshot.index) == snapshot.term:
+            self._commit_to(snapshot.index)
+            return
+        log.restore(snapshot)
+        self._membership.restore(snapshot)
+        self._outbox.save_snapshot(snapshot)
+        self._outbox.save_entries(snapshot.index + 1)
+        self._outbox.add(Install(snapshot))
 
     def _on_timeout_now(self, peer: bytes, _message: TimeoutNow, now_ms: int) -> None:
         if self._replication is None and self._leader in (None, peer) and self.me in self._membership.voters:

@@ -19,7 +19,7 @@ from chain.ledgers.ordered.raft.progress import Progress, State
 class Replication:
     """One leader's term. It changes no log: `RaftNode` does, and calls `send_new` or `advance` afterwards."""
 
-    __slots__ = ("_config", "_encoded", "_log", "_me", "_membership", "_outbox", "_term", "followers")
+    __slots__ = ("_config", "_encoded", "_leaving", "_log", "_me", "_membership", "_outbox", "_term", "followers")
 
     def __init__(
         self,
@@ -40,7 +40,8 @@ class Replication:
         self._config = config
         self._encoded: tuple[tuple[int, int, int], bytes] = ((0, 0, 0), b"")
         self.followers: dict[bytes, Progress] = {}
-        """By peer, sorted: all members, and who is being removed until that is committed."""
+        """By peer, sorted: all members, and who is being removed until it knows."""
+        self._leaving: tuple[bytes, ...] = ()
         self.follow(now_ms)
 
     # --- who
@@ -53,19 +54,24 @@ class Replication:
             peer: self.followers.get(peer) or Progress(last, self._config.max_inflight, now_ms)
             for peer in sorted(wanted)
         }
+        self._leaving = tuple(peer for peer in self.followers if peer not in self._membership.members)
 
-    def forget_removed(self) -> None:
-        """The configuration in force is committed: leave others alone."""
-        members = self._membership.members
-        self.followers = {peer: progress for peer, progress in self.followers.items() if peer in members}
+    def forget_removed(self, now_ms: int) -> None:
+        """Leave alone whom a committed configuration removed: as soon as they know of it, or are silent."""
+        index = self._membership.index
+        for peer in self._leaving:
+            progress = self.followers[peer]
+            silent = now_ms - progress.heard_ms >= self._config.election_ms
+            if self._log.commit >= index and (progress.told >= index or silent):
+                del self.followers[peer]
+        self._leaving = tuple(peer for peer in self._leaving if peer in self.followers)
 
     # --- what is sent
 
     def send_new(self, now_ms: int) -> None:
         """Send everybody who can take them the entries that it lacks."""
-        for peer, progress in self.followers.items():
-            if not progress.paused and progress.next <= self._log.last_index:
-                self._send(peer, progress, now_ms)
+        for peer in self.followers:
+            self.go_on(peer, now_ms)
 
     def _send(self, peer: bytes, progress: Progress, now_ms: int, *, empty: bool = False) -> None:
         """Send entries from `progress.next` on (none if `empty`), or the snapshot that stands for them."""

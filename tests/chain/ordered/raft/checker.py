@@ -37,6 +37,12 @@ class Checker:
                 raise Violation(f"log matching: {index} of term {entry.term} is {known} and {(before, entry)}")
             before = entry.term
 
+    def same_on_disk(self, log, disk):
+        """What a node would find if it died now is what it has. Lengths and last entries tell."""
+        stored = disk.last()
+        if stored != (log.last_index, log.last_term):
+            raise Violation(f"the log ends at {(log.last_index, log.last_term)}, on disk at {stored}")
+
     def became_leader(self, peer, term, log):
         known = self.leaders.setdefault(term, peer)
         if known != peer:

@@ -16,7 +16,7 @@ from chain.ledgers.ordered.raft.events import (
     Send,
     SteppedDown,
 )
-from chain.ledgers.ordered.raft.messages import Configuration
+from chain.ledgers.ordered.raft.messages import Configuration, Entry, HardState
 from chain.ledgers.ordered.raft.node import RaftNode
 from chain.ledgers.ordered.raft.role import Role
 from chain.ledgers.ordered.raft.store import MemoryRaftStore
@@ -26,7 +26,7 @@ CONFIG = RaftConfig(
     tick_ms=10,
     election_ticks=10,
     heartbeat_ticks=1,
-    max_append_bytes=400,
+    max_append_bytes=80,  # four entries
     max_inflight=8,
     max_uncommitted_entries=100,
     learner_gap=5,
@@ -47,6 +47,17 @@ class Faults:
     delay_ms: tuple = (1, 4)
     straggle_ms: int = 150
     crash: float = 0.0
+    crash_voting: float = 0.0  # the same for steps that save a vote or a term; it is back at once
+    crash_leading: float = 0.0  # that a leader dies soon after it was elected; it is back soon
+
+
+class Disk(MemoryRaftStore):
+    """Lets checks look at its end without reading all of it."""
+
+    def last(self):
+        snapshot = self._snapshot
+        index, term = (snapshot.index, snapshot.term) if snapshot is not None else (0, 0)
+        return index + len(self._entries), self._entries[-1].term if self._entries else term
 
 
 class Host:
@@ -54,7 +65,7 @@ class Host:
 
     def __init__(self, peer):
         self.peer = peer
-        self.disk = MemoryRaftStore()
+        self.disk = Disk()
         self.node = None
         self.applied = 0
         self.checked = 0  # up to where its commitments were compared
@@ -63,9 +74,9 @@ class Host:
 
 
 class Cluster:
-    """Hosts 1 to `size` are the founders, `spares` more wait to be added. All are started."""
+    """Hosts 1 to `size` are the founders, `spares` more wait to be added. All are started, some with `logs`: terms by number."""
 
-    def __init__(self, seed, size=3, *, spares=0, config=CONFIG, faults=None, rng=None):
+    def __init__(self, seed, size=3, *, spares=0, config=CONFIG, faults=None, rng=None, logs=None):
         self.rng = rng or Random(seed)
         self.config = config
         self.faults = faults or Faults()
@@ -79,8 +90,17 @@ class Cluster:
         self.proposed = 0
         self.sent = 0
         self.commits = []  # (time, peer, Commit)
+        for number, terms in (logs or {}).items():
+            self.write(self.hosts[peer_of(number)], terms)
         for peer in self.hosts:
             self.start(peer)
+
+    def write(self, host, terms):
+        """Put entries of these terms on a disk, as leaders of theirs would have written them."""
+        entries = tuple(Entry(term, 0, b"%d of %d" % (index, term)) for index, term in enumerate(terms, 1))
+        persist = Persist(HardState(max(terms), b""), None, 1, entries)
+        host.disk.persist(persist)
+        self.checker.persisted(host.peer, persist, 0)
 
     # --- life and death
 
@@ -104,6 +124,15 @@ class Cluster:
     def crash(self, peer):
         self.hosts[peer].node = None
 
+    def kill(self, peer, back_ms):
+        """Crash a node, and restart it within `back_ms`."""
+        self.crash(peer)
+        self.later(self.rng.randint(1, back_ms), self.revive, peer)
+
+    def revive(self, peer):
+        if self.hosts[peer].node is None:
+            self.restart(peer)
+
     def restart(self, peer):
         """Its owner may have lost some of what it applied since the snapshot."""
         host = self.hosts[peer]
@@ -118,9 +147,12 @@ class Cluster:
         node, checker, faults = host.node, self.checker, self.faults
         checker.holds_committed(node.log, host.checked)
         host.checked = node.log.commit
-        dies = len(effects) + 1
+        dies, back_ms = len(effects) + 1, 400
         if faults.crash and effects and self.rng.random() < faults.crash:
             dies = self.rng.randrange(len(effects) + 1)
+        if faults.crash_voting and any(type(e) is Persist and e.hard_state is not None for e in effects):
+            if self.rng.random() < faults.crash_voting:
+                dies, back_ms = self.rng.randint(1, len(effects)), 3
         for place, effect in enumerate(effects):
             if place == dies:
                 break
@@ -141,16 +173,13 @@ class Cluster:
                     host.applied = max(host.applied, effect.snapshot.index)
                 elif kind is BecameLeader:
                     checker.became_leader(host.peer, effect.term, node.log)
+                    if self.rng.random() < faults.crash_leading:
+                        self.later(self.rng.randint(0, 12), self.kill, host.peer, 40)
         if dies <= len(effects):
-            self.crash(host.peer)
-            if self.faults.crash:
-                self.later(self.rng.randint(1, 400), self._restart_if_dead, host.peer)
+            self.kill(host.peer, back_ms)
             return
+        checker.same_on_disk(node.log, host.disk)
         self.schedule(host)
-
-    def _restart_if_dead(self, peer):
-        if self.hosts[peer].node is None:
-            self.restart(peer)
 
     def schedule(self, host):
         deadline = host.node.next_deadline_ms()

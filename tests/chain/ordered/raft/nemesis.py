@@ -5,7 +5,20 @@ from random import Random
 from chain.errors import Refused
 from tests.chain.ordered.raft.cluster import Cluster, Faults
 
-TROUBLE_MS = 5_000
+REPERTOIRE = (
+    "crash",
+    "crash_leader",
+    "part",
+    "part",
+    "one_way",
+    "heal",
+    "compact",
+    "compact",
+    "transfer",
+    "change",
+    "change",
+)
+TROUBLE_MS = 8_000
 LIVELY_MS = 3_000
 """Thirty election timeouts, after which a healed cluster must have committed and applied everything."""
 
@@ -27,10 +40,13 @@ class Nemesis:
                 double=rng.choice((0.0, 0.05, 0.2)),
                 straggle=rng.choice((0.0, 0.05, 0.2)),
                 crash=rng.choice((0.0, 0.0005, 0.004)),
+                crash_voting=rng.choice((0.0, 0.1, 0.4)),
+                crash_leading=rng.choice((0.0, 0.2, 0.6)),
             ),
         )
         self.refusals = {}
         self.over = False
+        self.repertoire = REPERTOIRE + rng.choice(((), ("stand",) * 6, ("strand",) * 3, ("riot",) * 6))
 
     def run(self):
         """Make trouble, heal, and see that everybody comes to the same."""
@@ -81,25 +97,27 @@ class Nemesis:
         peers = list(cluster.hosts)
         alive = [peer for peer in peers if cluster.node(peer) is not None]
         leader = cluster.leader()
-        what = rng.choice(
-            (
-                "crash",
-                "crash_leader",
-                "part",
-                "part",
-                "one_way",
-                "heal",
-                "compact",
-                "compact",
-                "transfer",
-                "change",
-                "change",
-            )
-        )
+        what = rng.choice(self.repertoire)
         if what == "crash" and alive:
-            self.kill(rng.choice(alive))
+            cluster.kill(rng.choice(alive), 500)
         elif what == "crash_leader" and leader is not None:
-            self.kill(leader)
+            cluster.kill(leader, 500)
+        elif what == "strand" and leader is not None:
+            # It goes on taking proposals that nobody gets, while those who forgot its lease elect another.
+            cluster.isolate(leader)
+            for peer in alive:
+                if peer != leader:
+                    cluster.kill(peer, 20)
+            cluster.later(rng.randint(50, 120), cluster.heal)
+        elif what == "riot":
+            # Nobody remembers a lease, and several stand at once for the same term.
+            for peer in alive:
+                cluster.kill(peer, 5)
+            for peer in rng.sample(peers, 3):
+                cluster.later(rng.randint(6, 9), self.stand, peer)
+        elif what == "stand":
+            for peer in rng.sample(alive, min(len(alive), 2)):
+                self.ask(peer, "campaign")
         elif what == "part":
             cluster.isolate(*rng.sample(peers, rng.randint(1, len(peers) // 2)))
             cluster.later(rng.randint(50, 500), cluster.heal)
@@ -125,6 +143,6 @@ class Nemesis:
                 self.ask(leader, *rng.choice(choices))
         cluster.later(rng.randint(10, 200), self.trouble)
 
-    def kill(self, peer):
-        self.cluster.crash(peer)
-        self.cluster.later(self.rng.randint(1, 500), self.cluster._restart_if_dead, peer)
+    def stand(self, peer):
+        if self.cluster.node(peer) is not None:
+            self.cluster.do(peer, "campaign")

@@ -1,0 +1,72 @@
+"""What an envelope must be for a peer to keep, relay or order it, before anybody looks at what it would do.
+
+Whatever passes here and is invalid all the same takes room in a block. So outsiders must not be able to make such: what is
+ordered carries the signature of an endorser, who refuses what cannot be.
+"""
+
+from chain.codec import encode, transaction_id
+from chain.errors import Refused
+from chain.keys import check_transaction
+from chain.ledgers.ordered.access import check_writer, policies_for, signers
+from chain.ledgers.ordered.assemble import is_signed
+from chain.ledgers.ordered.channel import OrderedRules, config_of
+from chain.ledgers.ordered.cut import largest_message
+from chain.ledgers.ordered.endorse import seen_key
+from chain.ledgers.ordered.validate import SKEWS_AHEAD
+from chain.ledgers.ordered.values import (
+    ENDORSEMENT,
+    Envelope,
+    made_ms,
+    proposal_digest,
+    proposal_of,
+    response_digest,
+)
+from chain.state import WorldState
+from chain.values import MAX_EVIDENCE_BYTES, BlockId
+
+
+def check_envelope(rules: OrderedRules, chain: BlockId, state: WorldState, envelope: Envelope, now_ms: int) -> None:
+    """What a relay or an orderer can see wrong with an envelope. Raises Refused.
+
+    Provably wrong: ``wrong_chain``, ``bad_signature`` (of transaction, envelope or an endorsement), ``other_proposal``,
+    ``signed_twice``. The channel may have moved on: ``envelope_too_large``, ``proposal_expired``, ``duplicate_txid``,
+    ``not_endorsed``, and what `check_writer` and `msp.Identities.principal` say.
+    """
+    transaction, evidence = envelope.transaction, envelope.evidence
+    config = config_of(state)
+    check_transaction(transaction, chain)
+    if not is_signed(envelope):
+        raise Refused("bad_signature", "the envelope is not signed by its sender")
+    if evidence.response.proposal != proposal_digest(proposal_of(envelope)):
+        raise Refused("other_proposal", "the endorsed response is to another proposal")
+    check_size(envelope, largest_message(config.batch))
+    check_writer(config, evidence.creator, transaction.sender, now_ms)
+    earliest, latest = now_ms - rules.proposal_ttl_ms, now_ms + SKEWS_AHEAD * rules.max_skew_ms
+    for name, time_ms in (("made", made_ms(transaction)), ("proposed", evidence.time_ms)):
+        if not earliest <= time_ms <= latest:
+            raise Refused("proposal_expired", f"{name} at {time_ms}, here it is {now_ms}")
+    tx = transaction_id(transaction)
+    if seen_key(transaction.nonce, tx) in state:
+        raise Refused("duplicate_txid", tx.hex())
+    if not signers(config, evidence.endorsements, ENDORSEMENT, response_digest(evidence.response), now_ms):
+        raise Refused("not_endorsed", "nobody endorsed it")
+
+
+def check_size(envelope: Envelope, limit: int) -> None:
+    """Whether a block has room for it: evidence of MAX_EVIDENCE_BYTES and `limit` bytes in all. Raises Refused."""
+    evidence = len(encode(envelope.evidence))
+    size = evidence + len(encode(envelope.transaction))
+    if evidence > MAX_EVIDENCE_BYTES or size > limit:
+        raise Refused(
+            "envelope_too_large", f"{size} bytes, {evidence} of evidence; allowed are {limit}, {MAX_EVIDENCE_BYTES}"
+        )
+
+
+def check_endorsed(state: WorldState, envelope: Envelope, now_ms: int) -> None:
+    """Whether it has all endorsements that it needs in this state. Raises Refused (``endorsement_policy_failure``)."""
+    config, response = config_of(state), envelope.evidence.response
+    endorsers = signers(config, envelope.evidence.endorsements, ENDORSEMENT, response_digest(response), now_ms)
+    written = (write.key for write in response.writes)
+    for policy in policies_for(config, state, envelope.transaction.contract, written):
+        if not policy.satisfied(endorsers):
+            raise Refused("endorsement_policy_failure", f"{len(endorsers)} endorsements do not satisfy {policy}")
