@@ -27,7 +27,7 @@ _KNOWN = 4_096
 SignatureField = Annotated[bytes, msgspec.Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
 
 
-class Certificate(Value, frozen=True):
+class Certificate(Value, frozen=True, cache_hash=True):
     """Made by an organisation's root key; shown by the member with whatever it signs."""
 
     organisation: OrganisationName
