@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
-from chain.codec import encode, transaction_id
+from chain.codec import transaction_id
 from chain.errors import Refused
-from chain.ledgers.ordered.values import Envelope, made_ms
+from chain.ledgers.ordered.values import Envelope, encoded_evidence, made_ms
 from chain.values import Account, TxId
 
 
@@ -68,9 +68,9 @@ class EnvelopePool:
         """Raises what `check` does."""
         self.check(envelope)
         transaction = envelope.transaction
-        evidence = encode(envelope.evidence)
+        evidence, size = encoded_evidence(envelope)
         self._serial += 1
-        waiting = Waiting(self._serial, envelope, evidence, len(encode(transaction)) + len(evidence))
+        waiting = Waiting(self._serial, envelope, evidence, size)
         self._waiting[transaction_id(transaction)] = waiting
         self._of[transaction.sender] += 1
         self._bytes += waiting.size
