@@ -44,7 +44,7 @@ class Certificate(Value, frozen=True, cache_hash=True):
     """The root's, over CERTIFICATE_DOMAIN and the SHA-256 of the encoding with an empty signature."""
 
 
-class Signed(Value, frozen=True):
+class Signed(Value, frozen=True, cache_hash=True):
     """A signature by the account of `certificate`; over what, its place says."""
 
     certificate: Certificate
