@@ -34,8 +34,8 @@ from chain.ledgers.ordered.raft.events import (
     SteppedDown,
 )
 from chain.ledgers.ordered.raft.store import Stored
-from chain.ledgers.ordered.values import Batch
-from chain.values import MAX_BLOCK_BYTES, Block, BlockId, Header
+from chain.ledgers.ordered.values import Batch, decode_batch
+from chain.values import Block, BlockId, Header
 
 COMPACT_EVERY = 256
 """Blocks between two compactions of the orderers' log."""
@@ -244,7 +244,7 @@ class Orderer:
                 done.append(Unusable(commit.index, str(error)))
 
     def _block_of(self, commit: Commit) -> Block:
-        batch = decode(Batch, commit.data, limit=MAX_BLOCK_BYTES)
+        batch = decode_batch(commit.data)
         if len(batch.transactions) != len(batch.evidence):
             raise MalformedError(
                 f"{len(batch.transactions)} transactions with {len(batch.evidence)} pieces of evidence"

@@ -15,6 +15,7 @@ import msgspec
 from chain.codec import decode, encode
 from chain.ledgers.ordered.msp import Certificate, SignatureField, Signed
 from chain.values import (
+    MAX_BLOCK_BYTES,
     MAX_BLOCK_TRANSACTIONS,
     MAX_EVIDENCE_BYTES,
     MAX_SEAL_BYTES,
@@ -233,6 +234,12 @@ def decode_envelope(data: bytes) -> Envelope:
 def decode_evidence(data: bytes) -> Evidence:
     """The evidence of a transaction in a block. Remembered, for the replicas of one process. Raises MalformedError."""
     return decode(Evidence, data, limit=MAX_EVIDENCE_BYTES)
+
+
+@lru_cache(maxsize=16)
+def decode_batch(data: bytes) -> Batch:
+    """What an entry of the orderers' log says. Remembered likewise. Raises MalformedError."""
+    return decode(Batch, data, limit=MAX_BLOCK_BYTES)
 
 
 @lru_cache(maxsize=1_024)
