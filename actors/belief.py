@@ -39,6 +39,8 @@ from net.peer import PeerId
 
 PROOF_SLACK = 8
 WORD_TIMEOUT_S = 5.0
+RENEW_MS = 60_000
+"""How often gateways are asked for a later configuration: under an old one, members that were since revoked count."""
 
 AskOne = Callable[[PeerId, Request, float], Awaitable[Answer]]
 """Ask one gateway, for so many seconds. Raises GatewayError when there is no readable answer."""
@@ -100,6 +102,7 @@ class AttestedBelief:
     ) -> None:
         self._network, self._ask, self._gateways, self._now_ms = network, ask, gateways, now_ms
         self.config: ChannelConfig = network.ordered.channel
+        self._renew_ms = now_ms() + RENEW_MS
 
     async def outcome(self, tx: TxId, peer: PeerId, found: Found) -> Outcome:
         """See `Belief`. Asks further gateways for their word, all at once; then `peer` for what others say."""
@@ -110,6 +113,9 @@ class AttestedBelief:
             proof = decode_commit_proof(found.proof)
         except MalformedError as error:
             raise GatewayError(f"the gateway's proof does not hold: {error}") from None
+        if self._now_ms() >= self._renew_ms:
+            self._renew_ms = self._now_ms() + RENEW_MS
+            await self._renew()
         proofs = [proof]
         believed = self._believed(tx, proofs)
         if believed is None:

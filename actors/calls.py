@@ -149,7 +149,14 @@ class EndorsedCalls:
         nonce = nonce_at(self._world.clock.now_ms(), chance)
         key = self._identity.key
         transaction = sign_transaction(key, self._world.network.id, nonce, contract, method, args)
-        return sign_envelope(key, await self._prepare(transaction, self._creator()))
+        try:
+            return sign_envelope(key, await self._prepare(transaction, self._creator()))
+        except Refused as refused:
+            # The channel asks for what it did not ask for when we last heard of it.
+            certificate = self._world.certificates.get(self._identity.account)
+            if refused.reason != "certificate_required" or certificate is None:
+                raise
+        return sign_envelope(key, await self._prepare(transaction, certificate))
 
     async def _outcome(self, envelope: Envelope, tx: TxId, stage: Stage, notes: list[str]) -> Outcome:
         pause_s = REMIND_S

@@ -179,7 +179,7 @@ class Clients:
                 self._again(call, "endorsements_differ")
                 return
             if agreement is None:  # they are of one mind, and not those whom a policy asks for
-                self._end(call, "endorsement_policy_failure")
+                self._end(call, "not_enough_endorsers")
                 return
             call.envelope = sign_envelope(trial.keys[call.client], prepare(proposal, agreement))
             call.tried.append(transaction_id(proposal.transaction))

@@ -29,11 +29,16 @@ from net.transport import TransportError
 
 DEADLINE_S = 5.0
 """For the answers of those who are asked at the same time."""
-LEVEL_ATTEMPTS = 4
+LEVEL_ATTEMPTS = 6
 """How often a proposal is made when endorsers are not level with each other."""
 LEVEL_PAUSE_S = 0.05
 """Before the second time; doubled each time, and chance takes a part of it."""
+AT_ONCE = 12
+"""Proposals that one endorser is asked at a time; it refuses more than `net.requests.HANDLERS_PER_PEER`."""
+PROMPT_S = 1.0
+"""Who fails sooner is there, and only busy or on its way: it may be asked again."""
 MAX_SUSPECTS = 64
+MAX_LANES = 256
 PEER = "peer"
 """The role of those who endorse."""
 
@@ -56,6 +61,8 @@ class EndorsementDesk:
         self._rng = world.rng(name, "endorsers")
         self._suspects: dict[Account, None] = {}
         """Who was seen to answer otherwise than enough others: asked last."""
+        self._lanes: dict[Account, trio.CapacityLimiter] = {}
+        """One for each member that was asked, the latest MAX_LANES."""
 
     # Serving. -------------------------------------------------------------------------------------------------
 
@@ -89,6 +96,8 @@ class EndorsementDesk:
         who is linked; ``endorsements_differ``, naming who differs in what; ``envelope_too_large``.
         """
         for attempt in range(LEVEL_ATTEMPTS):
+            if attempt:
+                await trio.sleep(LEVEL_PAUSE_S * 2 ** (attempt - 1) * self._rng.uniform(0.5, 1))
             gathered = await self._gather(transaction, creator)
             agreement = gathered.agreement(self._world.clock.now_ms())
             if agreement is not None:
@@ -96,7 +105,6 @@ class EndorsementDesk:
                 return prepare(gathered.proposal, agreement)
             if not gathered.may_level():
                 break
-            await trio.sleep(LEVEL_PAUSE_S * 2**attempt * self._rng.uniform(0.5, 1))
         raise gathered.refusal(self._world.name_of)
 
     async def _gather(self, transaction: Transaction, creator: Certificate | None) -> EndorsementRound:
@@ -173,16 +181,26 @@ class EndorsementDesk:
         return said
 
     async def _ask(self, gathered: EndorsementRound, account: Account) -> None:
+        if account not in self._lanes:
+            self._lanes[account] = trio.CapacityLimiter(AT_ONCE)
+            if len(self._lanes) > MAX_LANES:
+                del self._lanes[next(iter(self._lanes))]
+        async with self._lanes[account]:
+            await self._ask_now(gathered, account)
+
+    async def _ask_now(self, gathered: EndorsementRound, account: Account) -> None:
         peer = PeerId.from_public_key(account)
-        body = encode(gathered.proposal)
+        began = trio.current_time()
         try:
+            body = encode(gathered.proposal)
             answer = read_endorsement(await self._overlay.request(peer, ENDORSE, body, timeout=DEADLINE_S))
             if isinstance(answer, Declined):
                 gathered.failed(account, f"{answer.reason}: {answer.detail}", declined=True)
                 return
             gathered.take(account, answer.endorsed, self._world.clock.now_ms())
         except TransportError as error:
-            gathered.failed(account, str(error) or "no answer")
+            prompt = trio.current_time() - began < PROMPT_S
+            gathered.failed(account, str(error) or "no answer", declined=prompt)
         except MalformedError as error:
             self._blame(peer, f"malformed endorsement: {error}")
             gathered.failed(account, "a malformed answer")

@@ -53,7 +53,7 @@ from chain.values import ACCOUNT_BYTES, ID_BYTES, Account, BlockId, Header, Tran
 from net.peer import Address, PeerId
 from net.requests import RequestRefused
 
-PROVABLE = ("wrong_chain", "bad_signature", "other_proposal")
+PROVABLE = ("wrong_chain", "bad_signature", "other_proposal", "signed_twice")
 """Refusals of what nobody honest submits; all others can be bad luck."""
 
 

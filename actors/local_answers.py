@@ -4,19 +4,15 @@ from collections.abc import Sequence
 
 from actors.ledger import FoundBlock, Outcome
 from chain.codec import encode
-from chain.contract import Registry
-from chain.ledger import LedgerCore
 from chain.ledgers.ordered.ledger import OrderedLedger
 from chain.ledgers.pow.ledger import PowLedger
 from chain.values import BlockId, Header, TxId
 
 NodeCore = PowLedger | OrderedLedger
 """What a ledger node has as its core."""
-Readable = LedgerCore | OrderedLedger
-"""What can be asked, whatever it takes in."""
 
 
-def find_block(core: Readable, ref: BlockId | int) -> FoundBlock | None:
+def find_block(core: NodeCore, ref: BlockId | int) -> FoundBlock | None:
     """A block of the best chain by id or height; None also when only its header is here."""
     block, receipts = core.block(ref), core.receipts(ref)
     if block is None or receipts is None:
@@ -24,7 +20,7 @@ def find_block(core: Readable, ref: BlockId | int) -> FoundBlock | None:
     return FoundBlock(block, receipts, block.header.height <= core.final.height)
 
 
-def find_outcome(core: Readable, transaction: TxId) -> Outcome | None:
+def find_outcome(core: NodeCore, transaction: TxId) -> Outcome | None:
     """Where a transaction stands; None when the core does not know it."""
     located = core.receipt(transaction)
     if located is not None:
@@ -36,13 +32,7 @@ def find_outcome(core: Readable, transaction: TxId) -> Outcome | None:
     return None
 
 
-def answer_query(core: Readable, registry: Registry, contract: str, method: str, args: bytes, *, final: bool) -> bytes:
-    """Ask a contract about the state after the head, or after the last final block. Raises Refused."""
-    state, header = (core.final_state, core.final) if final else (core.state, core.head)
-    return registry.query(state, contract, method, args, time_ms=header.time_ms)
-
-
-def recent_headers(core: Readable, before: int | None, limit: int) -> Sequence[tuple[Header, int, int]]:
+def recent_headers(core: NodeCore, before: int | None, limit: int) -> Sequence[tuple[Header, int, int]]:
     """(header, transactions, bytes) of up to `limit` blocks below `before` (None: from the head), highest first."""
     top = core.head.height + 1 if before is None else min(before, core.head.height + 1)
     rows = []

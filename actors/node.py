@@ -17,7 +17,7 @@ from actors.gateway import GatewayService
 from actors.identity import Identity
 from actors.ledger import FoundBlock, Heads, Outcome, Stage
 from actors.links import LedgerLinks, LedgerPeers, open_overlay, subscribed
-from actors.local_answers import NodeCore, answer_query, find_block, find_outcome, recent_headers
+from actors.local_answers import NodeCore, find_block, find_outcome, recent_headers
 from actors.messages import GATEWAY, GENESIS, SYNC, blocks_topic, tx_topic
 from actors.peering import direct_peers
 from actors.verdicts import Judgement
@@ -373,7 +373,7 @@ class FullNode:
 
     def answer_query(self, contract: str, method: str, args: bytes, *, final: bool) -> bytes:
         """See `LedgerNode`."""
-        return answer_query(self.core, self.world.network.registry, contract, method, args, final=final)
+        return self.core.query(contract, method, args, final=final)
 
     def find(self, transaction: TxId) -> Outcome | None:
         """See `LedgerNode`."""

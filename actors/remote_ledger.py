@@ -66,6 +66,8 @@ ROUND_TRIP_S = 10.0
 ENDORSE_TIMEOUT_S = 30.0
 """A gateway may have to ask endorsers in several rounds, each with a deadline."""
 RETRY_S = 0.5
+AT_ONCE = 8
+"""Transactions that gateways are asked to have endorsed at a time, for these refuse too many requests of one peer."""
 GATHERING = frozenset({"not_enough_endorsers", "endorsements_differ", "replica_diverged"})
 """Refusals for which another gateway, with other links, may be of help."""
 Checked = TypeVar("Checked")
@@ -88,6 +90,7 @@ class RemoteLedger:
         self._overlay = overlay
         self._gateways = gateways
         self._network = world.network
+        self._endorsing = trio.CapacityLimiter(AT_ONCE)
         self._belief, self._calls = self._ways(world)
 
     def _ways(self, world: World) -> tuple[Belief, Calls]:
@@ -224,7 +227,8 @@ class RemoteLedger:
             return _own(transaction, creator, decode_envelope(answer.envelope))
 
         try:
-            return await self._ask_checked(Endorse(encode(transaction), creator), read, ENDORSE_TIMEOUT_S)
+            async with self._endorsing:
+                return await self._ask_checked(Endorse(encode(transaction), creator), read, ENDORSE_TIMEOUT_S)
         except GatewayError:
             if refusals:
                 raise refusals[-1] from None

@@ -8,13 +8,14 @@ import trio
 from actors.audit import UnauditableError, audit_report
 from actors.data_directory import DataDirectory
 from actors.ledger import FoundBlock, Outcome
-from actors.local_answers import answer_query, find_block, find_outcome
+from actors.local_answers import NodeCore, find_block, find_outcome
 from chain.codec import decode
 from chain.contract import encode_args
 from chain.contracts.spatial_audit import Audit
 from chain.errors import MalformedError, StoreError
 from chain.genesis import Network
-from chain.ledger import LedgerCore
+from chain.ledgers.ordered.channel import OrderedRules
+from chain.ledgers.ordered.ledger import OrderedLedger
 from chain.ledgers.pow.ledger import PowLedger
 from chain.sqlite_store import SqliteStore
 from chain.values import BlockId, TxId, TxIdField
@@ -26,7 +27,8 @@ class StoredBooks:
     def __init__(self, network: Network, path: Path) -> None:
         self._network = network
         self._store = SqliteStore(path, network.id)
-        self._core: LedgerCore = PowLedger(network, loaded=self._store.load(), archive=self._store)
+        make = OrderedLedger if isinstance(network.genesis.ledger, OrderedRules) else PowLedger
+        self._core: NodeCore = make(network, loaded=self._store.load(), archive=self._store)
 
     def close(self) -> None:
         """Let go of the store."""
@@ -46,7 +48,7 @@ class StoredBooks:
         """See `actors.ledger.Ledger.query`."""
         await trio.lowlevel.checkpoint()
         registry = self._network.registry
-        data = answer_query(self._core, registry, contract, method, encode_args(*args), final=False)
+        data = self._core.query(contract, method, encode_args(*args), final=False)
         return registry.result(contract, method, data)
 
 

@@ -35,7 +35,7 @@ class Envelopes(Protocol):
         """See `chain.ledgers.ordered.ledger.OrderedLedger.check_envelope`. Raises Refused."""
 
 
-PROVABLE_OF_ENVELOPES = frozenset({"wrong_chain", "bad_signature", "other_proposal"})
+PROVABLE_OF_ENVELOPES = frozenset({"wrong_chain", "bad_signature", "other_proposal", "signed_twice"})
 """What is wrong with an envelope whoever looks at it, and whenever."""
 
 

@@ -58,8 +58,9 @@ def decode_transaction(data: bytes) -> Transaction:
     return decode(Transaction, data, limit=MAX_TRANSACTION_BYTES)
 
 
+@lru_cache(maxsize=16)
 def decode_block(data: bytes) -> Block:
-    """Raises MalformedError."""
+    """Remembered for the replicas of one process, each of which judges it before it takes it. Raises MalformedError."""
     return decode(Block, data, limit=MAX_BLOCK_BYTES)
 
 

@@ -46,7 +46,7 @@ class Value(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
     """Base of signed and hashed values: an array of fields in order, no defaults, no floats, no maps."""
 
 
-class Transaction(Value, frozen=True):
+class Transaction(Value, frozen=True, cache_hash=True):
     """One signed call of a contract. Made by any actor; travels on the topic ``tx`` and inside blocks."""
 
     chain: BlockIdField
@@ -62,7 +62,7 @@ class Transaction(Value, frozen=True):
     """64-byte Ed25519 signature of the domain-separated id (`chain.keys`)."""
 
 
-class Header(Value, frozen=True):
+class Header(Value, frozen=True, cache_hash=True):
     """What a block's id is made of, and all that a light client keeps. Made by the miner, or the orderer."""
 
     version: Natural

@@ -112,7 +112,11 @@ def _throughput_figures(rows: Sequence[ThroughputRow]) -> dict[str, float]:
     figures: dict[str, float] = {}
     low = _best(row for row in rows if row.load == "low" and row.shared)
     if low is not None:
-        figures |= {"valid_tx_per_s": low.valid_per_s, "goodput_share": low.goodput_share}
+        figures |= {
+            "valid_tx_per_s": low.valid_per_s,
+            "goodput_share": low.goodput_share,
+            "valid_tx_per_cpu_s": low.valid_per_cpu_s,
+        }
     disjoint = _best(row for row in rows if row.load == "disjoint")
     if disjoint is not None:
         figures["disjoint_valid_tx_per_s"] = disjoint.valid_per_s
@@ -203,6 +207,11 @@ def table(report: dict[str, Any]) -> str:
         f"{'published':22}{f'{few} to {many}':>10}{f'{low:,.0f}-{high:,.0f}':>12}"
         f"{'':20}{'{:.0f}-{:.0f}'.format(*report['published']['query_ms']):>11}"
     )
+    lines += [
+        f"{name}: {value:,}"
+        for name, value in report["figures"].items()
+        if "_p50_ms_" not in name and "slope" not in name
+    ]
     for name, value in report["figures"].items():
         if name.endswith("slope_ms"):
             lines.append(f"{name}: {value} ms an endorser; published: {(high - low) / (many - few):.0f}")

@@ -28,8 +28,14 @@ UNASSIGNED = "unassigned"
 VERDICTS = (HONEST, DISHONEST, UNOPENED, OPEN, UNASSIGNED)
 MAX_SHOWN = 64
 """Refused attempts to open a group that are remembered."""
-# Of a tally that was refused: reasons that say nothing about the draw.
-_BLAMELESS = {"tally_too_early", "tally_window_closed", "tally_not_open", "draw_not_ready", "tally_by_other"}
+# Of a tally that failed: what its opening is to blame for. Conflicts, late blocks and other people's calls say nothing.
+_BLAMED = {
+    "requester_among_candidates",
+    "too_few_candidates",
+    "opening_mismatch",
+    "candidates_unsorted",
+    "group_not_drawn",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ class Course:
         found = self._recorded(block, index, transaction, receipt, arguments)
         if not receipt.ok:
             tried = found.method == "tally" and self.assigned is not None and found.sender == self.assigned.sender
-            if tried and receipt.reason not in _BLAMELESS and len(self.refused) < MAX_SHOWN:
+            if tried and receipt.reason in _BLAMED and len(self.refused) < MAX_SHOWN:
                 self.refused.append(found)
         elif found.method == "assign":
             self.assigned, self.assigned_ms = found, block.header.time_ms

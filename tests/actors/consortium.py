@@ -39,7 +39,7 @@ ORGANISATIONS = ("org1", "org2", "org3")
 FOREVER_MS = 2 * SIMULATION_EPOCH_MS
 RICH = 1_000_000_000
 BATCH = BatchLimits(max_count=100, preferred_bytes=131_072, absolute_bytes=524_288, timeout_ms=20, idle_ms=0)
-CLIENTS = 12
+CLIENTS = 40
 
 
 def identity(name):

@@ -9,9 +9,21 @@ from hypothesis import strategies as st
 
 from actors import gateway_messages as m
 from chain.errors import MalformedError
+from chain.ledgers.ordered.msp import Certificate
+from chain.values import MAX_INT, Account
 from tests.strategies import blocks, headers, receipts, transactions
 
 integers = st.integers(-(2**63), 2**63 - 1)
+certificates = st.builds(
+    Certificate,
+    organisation=st.just("org1"),
+    role=st.sampled_from(["peer", "client"]),
+    account=st.binary(min_size=32, max_size=32).map(Account),
+    serial=st.integers(0, MAX_INT),
+    not_before_ms=st.integers(0, MAX_INT),
+    not_after_ms=st.integers(0, MAX_INT),
+    signature=st.binary(min_size=64, max_size=64),
+)
 requests = st.one_of(
     st.builds(m.Submit, st.binary(max_size=50)),
     st.builds(m.NextNonce, st.binary(max_size=40)),
@@ -21,6 +33,11 @@ requests = st.one_of(
     st.builds(m.AskBlock, st.binary(max_size=40), integers),
     st.builds(m.AskHeaders, integers, integers),
     st.builds(m.AskWaiting, integers),
+    st.builds(m.Endorse, st.binary(max_size=50), st.none() | certificates),
+    st.builds(m.SubmitEnvelope, st.binary(max_size=50)),
+    st.builds(m.AskMembers),
+    st.builds(m.AskWords, st.binary(max_size=40)),
+    st.builds(m.AskOrdering),
 )
 stages = st.sampled_from(["accepted", "included", "final"])
 answers = st.one_of(
@@ -34,6 +51,10 @@ answers = st.one_of(
     st.builds(m.BlockAnswer, blocks, st.lists(receipts, max_size=2).map(tuple), st.booleans()),
     st.builds(m.HeadersAnswer, st.lists(st.tuples(headers, integers, integers), max_size=2).map(tuple)),
     st.builds(m.WaitingAnswer, st.lists(transactions, max_size=2).map(tuple)),
+    st.builds(m.Prepared, st.binary(max_size=50)),
+    st.builds(m.MembersAnswer, st.lists(certificates, max_size=2).map(tuple)),
+    st.builds(m.WordsAnswer, st.lists(st.binary(max_size=20), max_size=2).map(tuple)),
+    st.builds(m.OrderingAnswer, integers, st.binary(max_size=40)),
 )
 
 

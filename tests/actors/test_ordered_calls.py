@@ -4,6 +4,7 @@ import pytest
 import trio
 
 from actors.ledger import OutcomeUnknownError
+from actors.local_ledger import LocalLedger
 from chain.contracts.accounts import balance_of
 from chain.errors import Refused
 from tests.actors.consortium import RICH, certificate, consortium, identity, mute, network
@@ -147,3 +148,25 @@ async def test_a_deadline_before_anything_was_ordered__reject(autojump_clock):
             await pay(it.local(1))
         assert everybody in str(refused.value) and "peer-org2 (org2.peer): " in str(refused.value)
         assert balance_of(it.peer(1).core.state, SHOP) == 0
+
+
+async def test_many_calls_at_once_are_not_too_many(autojump_clock):
+    """A gateway asks an endorser no more at a time than that one takes."""
+    everybody = "AND('org1.peer', 'org2.peer', 'org3.peer')"
+    async with consortium(network(endorsement=everybody)) as it:
+        users = [LocalLedger(it.peer(1), identity(f"client-{number}")) for number in range(40)]
+        async with trio.open_nursery() as nursery:
+            for number, user in enumerate(users):
+                nursery.start_soon(lambda user=user, to=number: pay(user, to=identity(f"shop-{to}").account))
+        assert it.peer(1).core.statistics().codes == {"VALID": 40}
+        assert [node.overlay.requests_turned_away for node in it.nodes.values()] == [0] * 4
+
+
+async def test_a_phone_may_call_often_at_once(autojump_clock):
+    async with consortium() as it:
+        phone = await it.light("client-0", gateways=(1,))
+        async with trio.open_nursery() as nursery:
+            for _ in range(30):
+                nursery.start_soon(lambda: pay(phone, stage="accepted"))
+        await trio.sleep(2)
+        assert sum(it.peer(1).core.statistics().codes.values()) == 30

@@ -7,7 +7,9 @@ from msgspec.structs import replace
 from actors.ledger import GatewayError, OutcomeUnknownError
 from actors.node import FullNode
 from chain.codec import block_id, encode
+from chain.contract import encode_args
 from chain.errors import Refused
+from chain.keys import sign_transaction
 from chain.ledgers.ordered.blocks import build_block, seal
 from chain.ledgers.ordered.endorse import endorse
 from chain.ledgers.ordered.ledger import OrderedConfig, OrderedLedger
@@ -219,11 +221,11 @@ async def test_one_gateways_denial_is_no_answer(autojump_clock):
 
 
 class Forger(FullNode):
-    """Has something else endorsed than it was asked for."""
+    """Has a payment of its own endorsed instead of what it was asked for."""
 
     async def prepare(self, transaction, creator):
-        envelope = await super().prepare(transaction, creator)
-        return replace(envelope, transaction=replace(transaction, args=b"\x90"))
+        args = (transaction.chain, transaction.nonce, "accounts", "transfer", encode_args(SHOP, 7))
+        return await super().prepare(sign_transaction(self.identity.key, *args), creator)
 
 
 class Swapper(FullNode):

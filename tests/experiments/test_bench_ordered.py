@@ -9,7 +9,7 @@ from experiments.ordered_latency import LatencySize
 from experiments.ordered_throughput import ThroughputSize
 
 TINY = Size(
-    ThroughputSize(rates=(150,), unshared_rates=(60,), seconds=0.3, warm_s=0.1),
+    ThroughputSize(rates=(150,), unshared_rates=(60,), seconds=0.25, warm_s=0.05),
     LatencySize(
         endorsers=(1, 2),
         repetitions=1,

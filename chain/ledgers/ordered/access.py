@@ -1,10 +1,11 @@
 """Who may do what on a channel: who may write, and whose endorsements a transaction needs."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from chain.contract import key_policy_key
 from chain.errors import Refused
-from chain.keys import is_signature
+from chain.keys import is_signature, remembers_signatures
 from chain.ledgers.ordered.channel import ANYONE, ChannelConfig, contract_policy
 from chain.ledgers.ordered.msp import Certificate, Signed, identities
 from chain.ledgers.ordered.policy import Policy, Principal
@@ -39,6 +40,17 @@ def signers(
     Raises Refused for a certificate that does not hold, a signature that is none (``bad_signature``), or an account that
     signs twice (``signed_twice``).
     """
+    together = tuple(signatures)
+    if remembers_signatures() and all(
+        signed.certificate.not_before_ms <= at_ms <= signed.certificate.not_after_ms for signed in together
+    ):
+        return _in_date(config, together, domain, digest)
+    return _signers(config, together, domain, digest, at_ms)
+
+
+def _signers(
+    config: ChannelConfig, signatures: tuple[Signed, ...], domain: bytes, digest: bytes, at_ms: int
+) -> Sequence[Principal]:
     known = identities(config)
     found: dict[bytes, Principal] = {}
     for signed in signatures:
@@ -51,6 +63,15 @@ def signers(
     return tuple(found.values())
 
 
+@lru_cache(maxsize=4_096)
+def _in_date(
+    config: ChannelConfig, signatures: tuple[Signed, ...], domain: bytes, digest: bytes
+) -> Sequence[Principal]:
+    """The same for certificates that have a time in common: at any such time the answer is the same."""
+    at_ms = max((signed.certificate.not_before_ms for signed in signatures), default=0)
+    return _signers(config, signatures, domain, digest, at_ms)
+
+
 def policies_for(config: ChannelConfig, state: WorldState, contract: str, written: Iterable[bytes]) -> Sequence[Policy]:
     """All policies that the endorsers of a call of `contract` must satisfy that writes these keys, each once.
 
@@ -58,17 +79,19 @@ def policies_for(config: ChannelConfig, state: WorldState, contract: str, writte
     endorsement). A call that writes nothing of its own contract needs that contract's all the same, for result and
     events are its word.
     """
-    needed: dict[Policy, None] = {}
+    needed: list[Policy] = []  # of one or two, found again by identity: cheaper than hashing rules
     silent = True
     for key in written:
         subject = subject_of(key)
         owner = owner_of(subject)
         silent = silent and owner != contract
         own = state.get(key_policy_key(subject))
-        needed[contract_policy(config, owner) if own is None else Policy.parse(own.decode())] = None
-    if silent:
-        needed[contract_policy(config, contract)] = None
-    return tuple(needed)
+        policy = contract_policy(config, owner) if own is None else Policy.parse(own.decode())
+        if policy not in needed:
+            needed.append(policy)
+    if silent and (policy := contract_policy(config, contract)) not in needed:
+        needed.append(policy)
+    return needed
 
 
 def subject_of(key: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Blocks of an ordered ledger: how orderers make them, and what peers demand of one before they commit it."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from chain.codec import block_id, encode
 from chain.errors import InvalidBlockError, MalformedError, Refused
@@ -11,7 +12,7 @@ from chain.ledgers.ordered.msp import Signed
 from chain.ledgers.ordered.policy import Policy
 from chain.ledgers.ordered.values import SEAL, Batch, decode_seal
 from chain.merkle import transactions_root
-from chain.values import MAX_BLOCK_BYTES, Account, Block, BlockId, Header
+from chain.values import MAX_BLOCK_BYTES, Account, Block, BlockId, Header, Transaction
 
 HEADER_VERSION = 1
 NO_ROOT = bytes(32)
@@ -28,7 +29,7 @@ def build_block(parent: Header, parent_id: BlockId, batch: Batch, index: int) ->
         height=parent.height + 1,
         parent=parent_id,
         time_ms=max(batch.time_ms, parent.time_ms + 1),
-        transactions_root=transactions_root(batch.transactions, batch.evidence),
+        transactions_root=_root(batch.transactions, batch.evidence),
         receipts_root=NO_ROOT,
         state_root=NO_ROOT,
         producer=Account(batch.producer),
@@ -36,6 +37,12 @@ def build_block(parent: Header, parent_id: BlockId, batch: Batch, index: int) ->
         nonce=index,
     )
     return Block(header, batch.transactions, batch.evidence, b"")
+
+
+@lru_cache(maxsize=16)
+def _root(transactions: tuple[Transaction, ...], evidence: tuple[bytes, ...]) -> bytes:
+    """Remembered, for all replicas of a process ask for it, and an orderer does so twice."""
+    return transactions_root(transactions, evidence)
 
 
 def sealed(block: Block, seals: Iterable[Signed]) -> Block:
@@ -67,7 +74,7 @@ def check_body(block: Block) -> None:
     for good, why in rules:
         if not good:
             raise InvalidBlockError(why)
-    if transactions_root(block.transactions, block.evidence) != header.transactions_root:
+    if _root(block.transactions, block.evidence) != header.transactions_root:
         raise InvalidBlockError("transactions_root does not fit the transactions")
     if (size := len(encode(block))) > MAX_BLOCK_BYTES:
         raise InvalidBlockError(f"{size} bytes, allowed are {MAX_BLOCK_BYTES}")

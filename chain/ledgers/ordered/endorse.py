@@ -4,7 +4,6 @@ Nothing is written. What the contract read goes along, with versions, so that co
 still do the same.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -104,7 +103,7 @@ def simulate(
         ("ranges", len(context.ranges), MAX_RANGES),
         ("writes", len(writes), MAX_WRITES),
         ("events", len(context.events), MAX_EVENTS),
-        ("bytes in a key", max(map(len, _keys(context)), default=0), MAX_KEY_BYTES),
+        ("bytes in a key", _longest_key(context), MAX_KEY_BYTES),
     ):
         if count > limit:
             raise Refused("response_too_large", f"{count} {name}, allowed are {limit}")
@@ -139,12 +138,11 @@ def seen_key(nonce: int, tx: bytes) -> bytes:
     return b"seen/" + nonce.to_bytes(8, "big") + tx
 
 
-def _keys(context: Context) -> Iterator[bytes]:
-    yield from context.reads
-    yield from context.writes
+def _longest_key(context: Context) -> int:
+    longest = max(map(len, [*context.reads, *context.writes]), default=0)
     for trace in context.ranges:
-        yield from (trace.prefix, trace.start)
-        yield from (key for key, _ in trace.found[-1:])
+        longest = max(longest, len(trace.prefix), len(trace.start), *(len(key) for key, _ in trace.found[-1:]))
+    return longest
 
 
 def _plain(version: Version | None) -> tuple[int, int] | None:

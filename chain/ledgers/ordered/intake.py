@@ -4,9 +4,11 @@ Whatever passes here and is invalid all the same takes room in a block. So outsi
 ordered carries the signature of an endorser, who refuses what cannot be.
 """
 
-from chain.codec import encode, transaction_id
+from functools import lru_cache
+
+from chain.codec import transaction_id
 from chain.errors import Refused
-from chain.keys import check_transaction
+from chain.keys import check_transaction, remembers_signatures
 from chain.ledgers.ordered.access import check_writer, policies_for, signers
 from chain.ledgers.ordered.assemble import is_signed
 from chain.ledgers.ordered.channel import OrderedRules, config_of
@@ -16,6 +18,7 @@ from chain.ledgers.ordered.validate import SKEWS_AHEAD
 from chain.ledgers.ordered.values import (
     ENDORSEMENT,
     Envelope,
+    encoded_evidence,
     made_ms,
     proposal_digest,
     proposal_of,
@@ -34,11 +37,7 @@ def check_envelope(rules: OrderedRules, chain: BlockId, state: WorldState, envel
     """
     transaction, evidence = envelope.transaction, envelope.evidence
     config = config_of(state)
-    check_transaction(transaction, chain)
-    if not is_signed(envelope):
-        raise Refused("bad_signature", "the envelope is not signed by its sender")
-    if evidence.response.proposal != proposal_digest(proposal_of(envelope)):
-        raise Refused("other_proposal", "the endorsed response is to another proposal")
+    (_check_sound if remembers_signatures() else _check_sound.__wrapped__)(envelope, chain)
     check_size(envelope, largest_message(config.batch))
     check_writer(config, evidence.creator, transaction.sender, now_ms)
     earliest, latest = now_ms - rules.proposal_ttl_ms, now_ms + SKEWS_AHEAD * rules.max_skew_ms
@@ -52,13 +51,23 @@ def check_envelope(rules: OrderedRules, chain: BlockId, state: WorldState, envel
         raise Refused("not_endorsed", "nobody endorsed it")
 
 
+@lru_cache(maxsize=4_096)
+def _check_sound(envelope: Envelope, chain: BlockId) -> None:
+    """What depends on its bytes alone: remembered when it is good, for each replica of a process asks. Raises Refused."""
+    check_transaction(envelope.transaction, chain)
+    if not is_signed(envelope):
+        raise Refused("bad_signature", "the envelope is not signed by its sender")
+    if envelope.evidence.response.proposal != proposal_digest(proposal_of(envelope)):
+        raise Refused("other_proposal", "the endorsed response is to another proposal")
+
+
 def check_size(envelope: Envelope, limit: int) -> None:
     """Whether a block has room for it: evidence of MAX_EVIDENCE_BYTES and `limit` bytes in all. Raises Refused."""
-    evidence = len(encode(envelope.evidence))
-    size = evidence + len(encode(envelope.transaction))
-    if evidence > MAX_EVIDENCE_BYTES or size > limit:
+    evidence, size = encoded_evidence(envelope)
+    if len(evidence) > MAX_EVIDENCE_BYTES or size > limit:
         raise Refused(
-            "envelope_too_large", f"{size} bytes, {evidence} of evidence; allowed are {limit}, {MAX_EVIDENCE_BYTES}"
+            "envelope_too_large",
+            f"{size} bytes, {len(evidence)} of evidence; allowed are {limit}, {MAX_EVIDENCE_BYTES}",
         )
 
 

@@ -27,7 +27,7 @@ _KNOWN = 4_096
 SignatureField = Annotated[bytes, msgspec.Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
 
 
-class Certificate(Value, frozen=True):
+class Certificate(Value, frozen=True, cache_hash=True):
     """Made by an organisation's root key; shown by the member with whatever it signs."""
 
     organisation: OrganisationName
@@ -44,7 +44,7 @@ class Certificate(Value, frozen=True):
     """The root's, over CERTIFICATE_DOMAIN and the SHA-256 of the encoding with an empty signature."""
 
 
-class Signed(Value, frozen=True):
+class Signed(Value, frozen=True, cache_hash=True):
     """A signature by the account of `certificate`; over what, its place says."""
 
     certificate: Certificate

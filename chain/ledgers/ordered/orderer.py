@@ -37,7 +37,7 @@ from chain.ledgers.ordered.raft.events import (
     SteppedDown,
 )
 from chain.ledgers.ordered.raft.store import Stored
-from chain.ledgers.ordered.values import Batch
+from chain.ledgers.ordered.values import Batch, decode_batch
 from chain.values import MAX_BLOCK_BYTES, MAX_SEAL_BYTES, Block
 
 COMPACT_EVERY = 256
@@ -299,7 +299,7 @@ class Orderer:
 
     def _block_of(self, commit: Commit) -> Block:
         """The block of an entry. Whether there is one must not depend on who asks, or orderers would part."""
-        batch = decode(Batch, commit.data, limit=MAX_BLOCK_BYTES)
+        batch = decode_batch(commit.data)
         if len(batch.transactions) != len(batch.evidence):
             raise MalformedError(
                 f"{len(batch.transactions)} transactions with {len(batch.evidence)} pieces of evidence"

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
-from chain.codec import encode, transaction_id
+from chain.codec import transaction_id
 from chain.errors import Refused
-from chain.ledgers.ordered.values import Envelope, made_ms
+from chain.ledgers.ordered.values import Envelope, encoded_evidence, made_ms
 from chain.values import Account, TxId
 
 
@@ -66,8 +66,7 @@ class EnvelopePool:
     def add(self, envelope: Envelope) -> Waiting:
         """Raises Refused: ``already_pending``, ``pool_full``; nothing has changed then."""
         transaction = envelope.transaction
-        evidence = encode(envelope.evidence)
-        size = len(encode(transaction)) + len(evidence)
+        evidence, size = encoded_evidence(envelope)
         self._check(envelope, size)
         self._serial += 1
         waiting = Waiting(self._serial, envelope, evidence, size)

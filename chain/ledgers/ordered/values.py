@@ -15,6 +15,7 @@ import msgspec
 from chain.codec import decode, encode
 from chain.ledgers.ordered.msp import Certificate, SignatureField, Signed
 from chain.values import (
+    MAX_BLOCK_BYTES,
     MAX_BLOCK_TRANSACTIONS,
     MAX_EVIDENCE_BYTES,
     MAX_SEAL_BYTES,
@@ -116,7 +117,7 @@ class WriteItem(Value, frozen=True):
     value: bytes | None
 
 
-class Response(Value, frozen=True):
+class Response(Value, frozen=True, cache_hash=True):
     """What a transaction would do: an endorser's whole answer. Equal states give equal responses, to the byte."""
 
     proposal: Hash
@@ -143,7 +144,7 @@ class Endorsed(Value, frozen=True):
     """Of the block after which it was simulated: for those who compare answers that differ."""
 
 
-class Evidence(Value, frozen=True):
+class Evidence(Value, frozen=True, cache_hash=True):
     """Why a block may say what a transaction did. Made by its client; at most MAX_EVIDENCE_BYTES."""
 
     creator: Certificate | None
@@ -155,7 +156,7 @@ class Evidence(Value, frozen=True):
     """The sender's, over `envelope_digest`."""
 
 
-class Envelope(Value, frozen=True):
+class Envelope(Value, frozen=True, cache_hash=True):
     """What is ordered. Published by a gateway on the topic ``tx``."""
 
     transaction: Transaction
@@ -208,6 +209,7 @@ def response_digest(response: Response) -> bytes:
     return sha256(encode(response)).digest()
 
 
+@lru_cache(maxsize=4_096)
 def envelope_digest(envelope: Envelope) -> bytes:
     """SHA-256 of all but the client's last signature: what that one signs, after ENVELOPE."""
     evidence = envelope.evidence
@@ -215,8 +217,16 @@ def envelope_digest(envelope: Envelope) -> bytes:
     return sha256(encode(unsigned)).digest()
 
 
+@lru_cache(maxsize=512)
+def encoded_evidence(envelope: Envelope) -> tuple[bytes, int]:
+    """Its evidence as it stands in a block, and how many bytes that and the transaction have together."""
+    evidence = encode(envelope.evidence)
+    return evidence, len(evidence) + len(encode(envelope.transaction))
+
+
+@lru_cache(maxsize=512)
 def decode_envelope(data: bytes) -> Envelope:
-    """Raises MalformedError."""
+    """Remembered for the replicas of one process, who hear of it at about the same time. Raises MalformedError."""
     return decode(Envelope, data, limit=MAX_ENVELOPE_BYTES)
 
 
@@ -224,6 +234,12 @@ def decode_envelope(data: bytes) -> Envelope:
 def decode_evidence(data: bytes) -> Evidence:
     """The evidence of a transaction in a block. Remembered, for the replicas of one process. Raises MalformedError."""
     return decode(Evidence, data, limit=MAX_EVIDENCE_BYTES)
+
+
+@lru_cache(maxsize=16)
+def decode_batch(data: bytes) -> Batch:
+    """What an entry of the orderers' log says. Remembered likewise. Raises MalformedError."""
+    return decode(Batch, data, limit=MAX_BLOCK_BYTES)
 
 
 @lru_cache(maxsize=1_024)

@@ -20,15 +20,16 @@ from tests.strategies import key
 SOON_MS = 60_000
 """In which every call ends, however often it has to be made again."""
 ATTEMPTS = 60
+LEVEL = Links(latency_ms=(1, 1))
+"""All messages take as long, so what is asked first comes first in a block."""
 
 
 class Consortium(Trial):
     """The trial's members on a network that is founded as all are here."""
 
-    def __init__(self, founding: Founding, shape: Shape) -> None:
+    def __init__(self, founding: Founding, shape: Shape, links: Links) -> None:
         self._founding = founding
-        # All messages take as long, so what is asked first comes first in a block.
-        super().__init__(1, shape, links=Links(latency_ms=(1, 1)))
+        super().__init__(1, shape, links=links)
 
     def _found(self, names: Sequence[str], orderers: Sequence[str], registry: Registry | None) -> Network:
         return self._founding.network(super()._found(names, orderers, registry).ordered, "ordered")
@@ -37,7 +38,14 @@ class Consortium(Trial):
 class OnOrdered:
     """Calls go through the first peer, are endorsed by peers of two organisations of three, ordered, and validated by all."""
 
-    def __init__(self, founding: Founding, consensus: Literal["solo", "raft"], *, attempts: int = ATTEMPTS) -> None:
+    def __init__(
+        self,
+        founding: Founding,
+        consensus: Literal["solo", "raft"],
+        *,
+        attempts: int = ATTEMPTS,
+        links: Links = LEVEL,
+    ) -> None:
         self.name = f"ordered/{consensus}"
         shape = Shape(
             consensus=consensus,
@@ -46,7 +54,7 @@ class OnOrdered:
             tick_ms=100,
             customers=0,
         )
-        self.trial = Consortium(founding, shape)
+        self.trial = Consortium(founding, shape, links)
         self.network = self.trial.network
         self._clients = Clients(self.trial, attempts)
         assert self.trial.run_until(lambda: self.trial.leader is not None, self.now_ms + SOON_MS)

@@ -7,11 +7,13 @@ own way.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import pytest
 
 from chain.contract import encode_args
 from chain.contracts.accounts import balance_of, supply
+from chain.genesis import standard_registry
 from chain.values import TxId
 from tests.chain.conformance.all_ledgers import LEDGERS
 from tests.chain.conformance.founding import CREDIT, PEOPLE, Founding
@@ -123,6 +125,16 @@ def two_expiries(story: Story) -> tuple[Asked, Asked]:
     return of("expire", 9, gone), of("expire", 8, gone)
 
 
+def expiries_of_two(story: Story) -> tuple[Asked, Asked]:
+    gone = story.submit(10), story.submit(10, (HERE[0] + FAR, HERE[1]))
+    story.wait(61_000)
+    return of("expire", 9, gone[0]), of("expire", 9, gone[1])
+
+
+def enrolment(who: int) -> Asked:
+    return Asked(who, "spatial", "enrol", ("facility", *HERE))
+
+
 def taken_by(who: int) -> Pair:
     def pair(story: Story) -> tuple[Asked, Asked]:
         first, second = confirmed(story)
@@ -166,6 +178,9 @@ PAIRS: dict[str, tuple[Pair, str]] = {
     "a tally and a payment by who is rewarded": (a_tally_and_a_payment, MVCC),
     "an expiry and a report near by": (an_expiry_and_a_report, PHANTOM),
     "an expiry twice": (two_expiries, MVCC),
+    "expiries of two reports": (expiries_of_two, ""),
+    "enrolments": (lambda _: (enrolment(8), enrolment(9)), ""),
+    "an enrolment twice": (lambda _: (enrolment(8), enrolment(8)), ""),  # it writes and does not ask what was there
     "reviews begun by one facility": (taken_by(FACILITY), MVCC),
     "reviews begun by two": (taken_by(OTHER_FACILITY), ""),
     "reviews ended by one facility": (closed_by(FACILITY), MVCC),
@@ -174,20 +189,40 @@ PAIRS: dict[str, tuple[Pair, str]] = {
 }
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-def test_what_is_in_each_others_way(pair):
-    """Two calls in one block: the first is valid, and the second is or is not."""
-    make, expected = PAIRS[pair]
+@cache
+def together(pair: str) -> tuple[tuple[Asked, Asked], Sequence[Outcome]]:
+    """Make a pair of calls, once, in one block."""
+    make, _ = PAIRS[pair]
     ledger = OnOrdered(OPEN, "solo", attempts=1)
     story = Story(ledger)
     asked = make(story)
     before = ledger.replica.head.height
-    first, second = story.at_once(*asked)
+    outcomes = story.at_once(*asked)
+    block = ledger.replica.block(outcomes[0].height)
+    assert outcomes[0].height > before and block is not None and len(block.transactions) == 2
+    return asked, outcomes
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_what_is_in_each_others_way(pair):
+    """Of two calls in one block the first is valid, and the second is or is not."""
+    _, expected = PAIRS[pair]
+    _, (first, second) = together(pair)
     assert (first.reason, second.reason) == ("", expected)
-    if not expected:
-        assert first.height == second.height
-    block = ledger.replica.block(first.height)
-    assert first.height > before and block is not None and len(block.transactions) == 2
+
+
+def test_no_call_is_always_in_its_own_way():
+    """Nothing is written by every call of a kind: two of each go into one block, if they are about different things.
+
+    But for changes of the channel, which have a sequence and a block to themselves.
+    """
+    beside = {
+        (one.contract, one.method)
+        for (one, other), (_, second) in (together(pair) for pair in PAIRS)
+        if (one.contract, one.method) == (other.contract, other.method) and not second.reason
+    }
+    calls = {(contract, name) for contract, name, each in standard_registry("ordered").methods if not each.is_query}
+    assert beside == calls - {("channel", "update")}
 
 
 def carried_out(ledger: LedgerUnderTest) -> Counter[tuple[bytes, str, str, bytes]]:

@@ -21,7 +21,7 @@ def test_a_keys_policy_binds_on_ordered_ledgers_alone(name):
     story.call(1, "guard", GUARDED, NEITHER_OF_US, contract="lab")
     for method, args in (("put", (GUARDED, 2)), ("drop", (GUARDED,)), ("guard", (GUARDED, None))):
         outcome = story.attempt(1, method, *args, contract="lab")
-        assert outcome.reason == ("endorsement_policy_failure" if name in ORDERED else "")
+        assert outcome.reason == ("not_enough_endorsers" if name in ORDERED else "")
     found = story.ledger.final_state().get(state_key("lab", GUARDED))
     assert found == (b"\x01" if name in ORDERED else None)
 

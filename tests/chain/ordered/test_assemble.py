@@ -163,3 +163,11 @@ def test_only_the_sender_signs_and_what_it_signed_cannot_be_changed(lab):
         replace(evidence, signature=bytes(64)),
     ):
         assert not is_signed(replace(envelope, evidence=changed))
+
+
+def test_of_two_responses_that_suffice_the_one_of_more_endorsers_is_taken():
+    lab = Consortium(rules=policies(endorsement="OR('org1.peer', 'org2.peer', 'org3.peer')"))
+    proposal = lab.propose(lab.transaction("put", b"a", 1))
+    one, two, three = lab.ask(proposal, ALL)
+    lie = lab.endorse_falsely(two, "org2", gas=1)
+    assert assembled(lab, proposal, [lie, lie, lie, one, three]).response == one.response

@@ -145,12 +145,13 @@ class Cluster:
 
     def carry_out(self, host, effects):
         node, checker, faults = host.node, self.checker, self.faults
-        checker.holds_committed(node.log, host.checked)
-        host.checked = node.log.commit
+        saves = any(type(effect) is Persist for effect in effects)
+        if not saves:
+            self.look(host)
         dies, back_ms = len(effects) + 1, 400
         if faults.crash and effects and self.rng.random() < faults.crash:
             dies = self.rng.randrange(len(effects) + 1)
-        if faults.crash_voting and any(type(e) is Persist and e.hard_state is not None for e in effects):
+        if faults.crash_voting and saves and any(type(e) is Persist and e.hard_state is not None for e in effects):
             if self.rng.random() < faults.crash_voting:
                 dies, back_ms = self.rng.randint(1, len(effects)), 3
         for place, effect in enumerate(effects):
@@ -161,6 +162,7 @@ class Cluster:
                 self.send(host.peer, effect.peer, effect.message)
             elif kind is Persist:
                 host.disk.persist(effect)
+                self.look(host)  # not before: who is a quorum alone commits what it is about to save
                 first = effect.first_index
                 checker.persisted(host.peer, effect, node.log.term(first - 1) if first is not None else None)
             elif kind is Commit:
@@ -180,6 +182,10 @@ class Cluster:
             return
         checker.same_on_disk(node.log, host.disk)
         self.schedule(host)
+
+    def look(self, host):
+        self.checker.holds_committed(host.node.log, host.checked)
+        host.checked = host.node.log.commit
 
     def schedule(self, host):
         deadline = host.node.next_deadline_ms()

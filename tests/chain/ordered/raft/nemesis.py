@@ -3,6 +3,7 @@
 from random import Random
 
 from chain.errors import Refused
+from chain.ledgers.ordered.raft.role import Role
 from tests.chain.ordered.raft.cluster import Cluster, Faults
 
 REPERTOIRE = (
@@ -46,7 +47,9 @@ class Nemesis:
         )
         self.refusals = {}
         self.over = False
-        self.repertoire = REPERTOIRE + rng.choice(((), ("stand",) * 6, ("strand",) * 3, ("riot",) * 6))
+        self.repertoire = REPERTOIRE + rng.choice(
+            ((), ("stand",) * 6, ("strand",) * 3, ("riot",) * 6, ("change",) * 8 + ("strand", "crash_leader") * 2)
+        )
 
     def run(self):
         """Make trouble, heal, and see that everybody comes to the same."""
@@ -133,16 +136,23 @@ class Nemesis:
         elif what == "transfer" and leader is not None:
             self.ask(leader, "transfer", rng.choice(peers))
         elif what == "change" and leader is not None:
-            configuration = cluster.node(leader).configuration
-            outside = [peer for peer in peers if peer not in (*configuration.voters, *configuration.learners)]
-            choices = [("add_learner", peer) for peer in outside]
-            choices += [("promote", peer) for peer in configuration.learners] * 3
-            if len(configuration.voters) > 2:
-                choices += [("remove", rng.choice(configuration.voters))]
-            if choices:
-                self.ask(leader, *rng.choice(choices))
+            for _ in range(rng.choice((1, 1, 3))):
+                self.change(leader)
         cluster.later(rng.randint(10, 200), self.trouble)
 
     def stand(self, peer):
         if self.cluster.node(peer) is not None:
             self.cluster.do(peer, "campaign")
+
+    def change(self, leader):
+        """Ask for a change of configuration; some are refused."""
+        node, rng = self.cluster.node(leader), self.rng
+        if node is None or node.role is not Role.LEADER:
+            return
+        voters, learners = node.configuration.voters, node.configuration.learners
+        choices = [("add_learner", peer) for peer in self.cluster.hosts if peer not in (*voters, *learners)]
+        choices += [("promote", peer) for peer in learners] * 3
+        if len(voters) > 1:
+            choices += [("remove", rng.choice(voters))] * (1 if len(voters) < 4 else 2)
+        if choices:
+            self.ask(leader, *rng.choice(choices))
