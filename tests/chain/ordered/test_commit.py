@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from chain.codec import encode, transaction_id
+from chain.errors import Refused
 from chain.ledgers.ordered.channel import ContractPolicy
 from chain.ledgers.ordered.endorse import endorse, seen_key
 from chain.ledgers.ordered.update import revoke, with_batch
@@ -192,18 +193,20 @@ def test_same_transaction_is_valid_once(lab):
     assert lab.one.receipt(transaction_id(envelope.transaction))[1].ok
 
 
-def test_conflict_may_be_endorsed_again_and_is_then_valid_once(lab):
-    """A retry of the same transaction can never be applied twice, whatever became of the first attempt."""
-    proposal = lab.propose(lab.transaction("increment", b"a"))
-    first = lab.sign(proposal, lab.ask(proposal))
+def test_conflict_uses_the_id_up_so_that_no_copy_is_valid_later(lab):
+    """Its sender was told, and has made another: both must not take effect, though what the first read is so again."""
+    first = lab.call("increment", b"a")
     lab.run("put", b"a", 5)
     assert lab.commit(first) == ["MVCC_READ_CONFLICT"]
+    lab.run("delete", b"a")
+    assert lab.commit(first) == ["DUPLICATE_TXID"]
+    proposal = lab.propose(first.transaction)
+    with pytest.raises(Refused, match="duplicate_txid"):
+        lab.ask(proposal)
     lab.now += 10
-    again = lab.propose(proposal.transaction)
-    second = lab.sign(again, lab.ask(again))
-    assert lab.commit(second, first, second) == ["VALID", "DUPLICATE_TXID", "DUPLICATE_TXID"]
-    assert lab.value(b"a") == 6
-    assert lab.one.receipt(transaction_id(proposal.transaction))[1].ok
+    assert lab.run("increment", b"a") == "VALID"
+    assert lab.value(b"a") == 1
+    assert lab.one.receipt(transaction_id(first.transaction))[1].reason == "mvcc_read_conflict"
 
 
 def test_what_is_forgotten_has_expired(lab):
@@ -265,7 +268,7 @@ def test_of_two_signed_changes_one_is_made(lab):
     assert lab.commit(*envelopes) == ["VALID", "INVALID_CONFIG_TRANSACTION"]
     assert lab.one.channel == one
     lab.now += 10
-    assert lab.commit(envelopes[1]) == ["INVALID_CONFIG_TRANSACTION"]
+    assert lab.commit(envelopes[1]) == ["DUPLICATE_TXID"]
 
 
 def test_block_is_judged_by_the_configuration_before_it(lab):

@@ -173,12 +173,14 @@ def test_state_is_that_of_serial_execution(rounds):
 
 
 def judge(model, one):
-    """Whether the model takes it; if so it is carried out."""
+    """Whether the model takes it; if so it is carried out. Its id is used up either way."""
     envelope, call, looked, saw = one
-    if id(envelope) in model.done or model.sight(looked) != saw:
+    if id(envelope) in model.done:
+        return False
+    model.done.add(id(envelope))
+    if model.sight(looked) != saw:
         return False
     model.run(call)
-    model.done.add(id(envelope))
     return True
 
 

@@ -245,18 +245,23 @@ CASES = {
 }
 
 
+def contents(ledger):
+    """The state without the ids of transactions that were ordered."""
+    return {k: entry for k, entry in ledger.state.scan(b"") if not k.startswith(b"seen/")}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_refused_with_its_code_and_nothing_changed(lab, name):
     make, code = CASES[name]
     made = make(lab)
-    before, events = lab.root, lab.one.head.height
+    before, events = contents(lab.one), lab.one.head.height
     transaction, evidence = made if isinstance(made, tuple) else (made.transaction, encode(made.evidence))
     assert lab.deliver(lab.cut_raw([transaction], [evidence])) == [code.name]
-    assert lab.root == before and lab.one.head.height == events + 1
+    assert contents(lab.one) == before and lab.one.head.height == events + 1
     block, receipt, index = lab.one.receipt(transaction_id(transaction))
     assert (block.transactions[index], receipt.ok, receipt.events) == (transaction, False, ())
     assert receipt.detail and receipt.reason == code.value
-    assert {peer.state.root for peer in lab.peers.values()} == {before}
+    assert {peer.state.root for peer in lab.peers.values()} == {lab.root}
 
 
 def test_each_code_is_reached():
@@ -267,11 +272,12 @@ def test_each_code_is_reached():
 def test_first_thing_that_is_wrong_is_named(lab):
     """An envelope with everything wrong is mended step by step: each mending shows the next fault."""
     lab.run("put", b"a", 1)
-    stale = lab.call("increment", b"a")
+    # Three, for what is refused for a state uses its id up.
+    conflicting, second, stale = (lab.call("increment", b"a") for _ in range(3))
     lab.run("put", b"a", 2)
     late = lab.now + TTL_MS + 1
-    assert lab.commit(stale) == ["MVCC_READ_CONFLICT"]
-    unendorsed = lab.forge(stale, by=["org1"])
+    assert lab.commit(conflicting) == ["MVCC_READ_CONFLICT"]
+    unendorsed = lab.forge(second, by=["org1"])
     assert lab.commit(unendorsed) == ["ENDORSEMENT_POLICY_FAILURE"]
     forbidden = lab.forge(stale, by=["org1"], writes=(WriteItem(b"nobody/x", b""),))
     assert lab.commit(forbidden) == ["INVALID_WRITESET"]
