@@ -12,6 +12,7 @@ An altered transaction never takes effect, for its sender did not sign it: it on
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -63,7 +64,10 @@ class LyingOrderer(Member):
         lie = encode(seal(false, self.signer))
         for place, other in enumerate(self.trial.others(self)):
             said = data if self.halves and place % 2 else lie
-            self.trial.deliver(self, other.account, lambda to, said=said: to.hear(self, topic, said))
+            self.trial.deliver(self, other.account, partial(self._tell, topic, said))
+
+    def _tell(self, topic: str, said: bytes, to: Member) -> None:
+        to.hear(self, topic, said)
 
 
 def run_lies(
