@@ -192,8 +192,8 @@ def test_same_transaction_is_valid_once(lab):
     assert lab.one.receipt(transaction_id(envelope.transaction))[1].ok
 
 
-def test_conflict_may_be_endorsed_again_and_is_then_valid_once(lab):
-    """A retry of the same transaction can never be applied twice, whatever became of the first attempt."""
+def test_conflict_uses_the_id_up(lab):
+    """Its sender was told that it had no effect, and makes a new one: the same can have none later, ordered again or not."""
     proposal = lab.propose(lab.transaction("increment", b"a"))
     first = lab.sign(proposal, lab.ask(proposal))
     lab.run("put", b"a", 5)
@@ -201,9 +201,9 @@ def test_conflict_may_be_endorsed_again_and_is_then_valid_once(lab):
     lab.now += 10
     again = lab.propose(proposal.transaction)
     second = lab.sign(again, lab.ask(again))
-    assert lab.commit(second, first, second) == ["VALID", "DUPLICATE_TXID", "DUPLICATE_TXID"]
-    assert lab.value(b"a") == 6
-    assert lab.one.receipt(transaction_id(proposal.transaction))[1].ok
+    assert lab.commit(second, first) == ["DUPLICATE_TXID", "DUPLICATE_TXID"]
+    assert lab.value(b"a") == 5
+    assert lab.one.receipt(transaction_id(proposal.transaction))[1].reason == "mvcc_read_conflict"
 
 
 def test_what_is_forgotten_has_expired(lab):
