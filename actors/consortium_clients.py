@@ -6,7 +6,7 @@ again as a new transaction. So every call ends: committed, refused, or expired f
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from chain.contract import encode_args
 from chain.errors import Refused
 from chain.keys import sign_transaction
 from chain.ledgers.ordered.assemble import agree, check_endorsed, differences, prepare, sign_envelope
+from chain.ledgers.ordered.msp import Certificate
 from chain.ledgers.ordered.values import CONFLICTS, Endorsed, Envelope, Proposal, made_ms, nonce_at
 from chain.values import Block, Receipt, TxId
 
@@ -37,9 +38,15 @@ class Call:
     gateway: Member
     endorsers: Sequence[Member]
     began_ms: int
+    fixed: bool = False
+    """Whether these endorsers and no others are to be asked."""
     attempts: int = 0
     envelope: Envelope | None = None
     """Of the latest attempt, once it was endorsed."""
+    refusals: dict[str, set[str]] = field(default_factory=dict)
+    """By reason: organisations whose peers refused to endorse it."""
+    tried: list[TxId] = field(default_factory=list)
+    """Ids of all attempts that were endorsed and signed, in order."""
     ended_ms: int | None = None
     outcome: str = ""
     """``valid``, a validation code or a refusal's reason; empty while it is under way."""
@@ -54,9 +61,11 @@ class Call:
 class Clients:
     """All clients of a trial. `attempts` is how often a call is made at most when it meets conflicts."""
 
-    def __init__(self, trial: Trial, attempts: int = 1) -> None:
+    def __init__(self, trial: Trial, attempts: int = 1, creators: Mapping[str, Certificate] | None = None) -> None:
+        """`creators` are certificates by client, for channels on which not everybody may write."""
         self._trial = trial
         self._attempts = attempts
+        self._creators = creators or {}
         self._waiting: dict[TxId, Call] = {}
         self.calls: list[Call] = []
         self.codes: Counter[str] = Counter()
@@ -77,10 +86,15 @@ class Clients:
         endorsers: Sequence[Member] = (),
         on_end: Callable[[Call], None] = lambda _: None,
     ) -> Call:
-        """Make a call by the first of `endorsers`, the peers of two organisations unless told; it goes on in time."""
+        """Make a call by the first of `endorsers`; it goes on in time.
+
+        Unless told, those are peers of two organisations, others than at first when some of those do not answer.
+        """
         asked = tuple(endorsers) or tuple(self._trial.peers[:2])
         now_ms = self._trial.now_ms
-        call = Call(client, contract, method, encode_args(*args), asked[0], asked, now_ms, on_end=on_end)
+        call = Call(
+            client, contract, method, encode_args(*args), asked[0], asked, now_ms, fixed=bool(endorsers), on_end=on_end
+        )
         self.calls.append(call)
         self._attempt(call)
         return call
@@ -91,38 +105,64 @@ class Clients:
         trial = self._trial
         call.attempts += 1
         call.envelope = None
+        attempt = call.attempts
+        trial.at(trial.now_ms + REMIND_MS, self._unanswered, call, attempt)
+        if not call.gateway.up:
+            return
         nonce = nonce_at(trial.now_ms, trial.rng.getrandbits(20))
         key = trial.keys[call.client]
         transaction = sign_transaction(key, trial.network.id, nonce, call.contract, call.method, call.args)
-        proposal = Proposal(transaction, None, trial.now_ms)
-        answers: list[Endorsed] = []
-        attempt = call.attempts
+        proposal = Proposal(transaction, self._creators.get(call.client), trial.now_ms)
+        answers: dict[bytes, Endorsed] = {}
 
-        def take(answer: Endorsed | Refused) -> None:
-            if call.attempts != attempt or call.ended_ms is not None:
+        def take(by: Member, answer: Endorsed | Refused) -> None:
+            if call.attempts != attempt or call.ended_ms is not None or call.envelope is not None:
                 return
             if isinstance(answer, Refused):
-                self._end(call, answer.reason)
+                self._refused(call, by, answer)
                 return
-            answers.append(answer)
+            # The first of each, for the network may double a question or an answer.
+            answers.setdefault(answer.endorsement.certificate.account, answer)
             if len(answers) == len(call.endorsers):
-                self._submit(call, proposal, answers)
+                self._submit(call, proposal, tuple(answers.values()))
 
         for endorser in call.endorsers:
             if endorser is call.gateway:
-                take(_endorsed(endorser, proposal))
+                take(endorser, _endorsed(endorser, proposal))
             else:
                 trial.deliver(call.gateway, endorser.account, lambda to: self._answer(to, call, proposal, take))
-        trial.at(trial.now_ms + REMIND_MS, self._unanswered, call, attempt)
 
-    def _answer(self, to: Member, call: Call, proposal: Proposal, take: Callable[[Endorsed | Refused], None]) -> None:
+    def _answer(
+        self, to: Member, call: Call, proposal: Proposal, take: Callable[[Member, Endorsed | Refused], None]
+    ) -> None:
         answer = _endorsed(to, proposal)
-        self._trial.deliver(to, call.gateway.account, lambda _: take(answer))
+        self._trial.deliver(to, call.gateway.account, lambda _: take(to, answer))
+
+    def _refused(self, call: Call, by: Member, refused: Refused) -> None:
+        """One endorser alone may lie: a refusal stands when another organisation says the same, or nobody else is asked."""
+        call.refusals.setdefault(refused.reason, set()).add(by.organisation)
+        if call.fixed or len(call.refusals[refused.reason]) > 1:
+            self._end(call, refused.reason)
+            return
+        call.endorsers = self._choose() or call.endorsers
+        call.gateway = call.endorsers[0]
+        self._again(call, refused.reason, at_once=True)
 
     def _unanswered(self, call: Call, attempt: int) -> None:
         """Endorsers did not answer in time: ask again, nothing was ordered."""
-        if call.attempts == attempt and call.envelope is None and call.ended_ms is None:
-            self._attempt(call)
+        if call.attempts != attempt or call.envelope is not None or call.ended_ms is not None:
+            return
+        if not call.fixed:
+            call.endorsers = self._choose() or call.endorsers
+            call.gateway = call.endorsers[0]
+        self._attempt(call)
+
+    def _choose(self) -> Sequence[Member]:
+        """Peers of two organisations that are up, at random; nobody when there are not so many."""
+        up = [peer for peer in self._trial.peers if peer.up]
+        self._trial.rng.shuffle(up)
+        chosen = list({peer.organisation: peer for peer in up}.values())[:2]
+        return chosen if len(chosen) == 2 else ()
 
     # --- submit -----------------------------------------------------------------------------------------------
 
@@ -139,7 +179,8 @@ class Clients:
                 self._end(call, "not_enough_endorsers")
                 return
             call.envelope = sign_envelope(trial.keys[call.client], prepare(proposal, agreement))
-            self._waiting[transaction_id(proposal.transaction)] = call
+            call.tried.append(transaction_id(proposal.transaction))
+            self._waiting[call.tried[-1]] = call
             call.gateway.submit(call.envelope)
         except Refused as refused:
             self._end(call, refused.reason)
@@ -183,12 +224,18 @@ class Clients:
         else:
             self._end(call, reason)
 
-    def _again(self, call: Call, why: str) -> None:
-        if call.attempts >= self._attempts:
+    def _again(self, call: Call, why: str, *, at_once: bool = False) -> None:
+        """`at_once` does not count: nothing was ordered."""
+        if call.attempts >= self._attempts + 8 * at_once:
             self._end(call, why)
             return
         pause_ms = self._trial.rng.randint(1, 2 * PAUSE_MS * 2 ** min(6, call.attempts - 1))
-        self._trial.at(self._trial.now_ms + pause_ms, self._attempt, call)
+        self._trial.at(self._trial.now_ms + pause_ms, self._retry, call, call.attempts)
+
+    def _retry(self, call: Call, attempt: int) -> None:
+        """Unless it was made again meanwhile, for want of answers."""
+        if call.attempts == attempt and call.ended_ms is None:
+            self._attempt(call)
 
     def _end(self, call: Call, outcome: str) -> None:
         if call.ended_ms is None:

@@ -26,13 +26,21 @@ from chain.errors import InvalidBlockError, MalformedError, Refused
 from chain.genesis import Balance, Network
 from chain.keys import account_of
 from chain.ledger import Ask, Broadcast, Committed, Diverged, Equivocated, Penalise, Save
-from chain.ledgers.ordered.channel import BatchLimits, OrderedRules, Policies, default_policies, found_channel
+from chain.ledgers.ordered.channel import (
+    BatchLimits,
+    ChannelConfig,
+    OrderedRules,
+    Policies,
+    default_policies,
+    found_channel,
+)
 from chain.ledgers.ordered.endorse import Signer
 from chain.ledgers.ordered.ledger import OrderedConfig, OrderedLedger
-from chain.ledgers.ordered.msp import issue
+from chain.ledgers.ordered.msp import Signed, issue
 from chain.ledgers.ordered.orderer import Leads, Orderer, OrderingEffect
 from chain.ledgers.ordered.raft.events import Persist, Send
 from chain.ledgers.ordered.raft.store import MemoryRaftStore
+from chain.ledgers.ordered.update import sign_update
 from chain.ledgers.ordered.values import Endorsed, Envelope, Proposal, decode_envelope
 from chain.store import MemoryStore
 from chain.values import Account, Block, Receipt
@@ -62,6 +70,8 @@ class Shape:
     batch: BatchLimits = BATCH
     policies: Policies | None = None
     tick_ms: int = 20
+    election_ticks: int = 10
+    heartbeat_ticks: int = 2
     proposal_ttl_ms: int = 60_000
     customers: int = 20
 
@@ -231,6 +241,7 @@ class Trial:
     ) -> None:
         """`make` makes each member from its name, organisation and role."""
         self.seed = seed
+        self._make = make
         self.shape = shape = shape or Shape()
         self.links = links or Links()
         self.config = config
@@ -271,8 +282,8 @@ class Trial:
             proposal_ttl_ms=shape.proposal_ttl_ms,
             max_transaction_gas=2_000_000,
             tick_ms=shape.tick_ms,
-            election_ticks=10,
-            heartbeat_ticks=2,
+            election_ticks=shape.election_ticks,
+            heartbeat_ticks=shape.heartbeat_ticks,
         )
         scenario = Scenario(name="trial", seed=self.seed)
         genesis = founding.found(scenario, population.build_city(scenario, None), (), self.now_ms)
@@ -281,6 +292,23 @@ class Trial:
 
     def _join(self, member: Member) -> None:
         self.members[member.account] = member
+
+    def admit(self, name: str, organisation: str, role: str) -> Member:
+        """Have somebody new come up, with a certificate; an orderer orders when the channel's configuration names it."""
+        member = self._make(self, name, organisation, role)
+        self._join(member)
+        member.start()
+        return member
+
+    def consent(self, config: ChannelConfig) -> tuple[Signed, ...]:
+        """The signatures of all organisations' admins under what is to be the next configuration."""
+        signatures = []
+        for number, name in enumerate(organisations(self.shape.organisations)):
+            key, root = key_of(self.seed, f"admin/{name}"), key_of(self.seed, f"root/{name}")
+            until_ms = SIMULATION_EPOCH_MS + YEARS_MS
+            certificate = issue(root, name, "admin", account_of(key), 1_000 + number, 0, until_ms)
+            signatures.append(sign_update(key, certificate, self.network.id, config))
+        return tuple(signatures)
 
     # --- who there is -----------------------------------------------------------------------------------------
 

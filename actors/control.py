@@ -69,6 +69,52 @@ class RunSnapshot:
     """(status, how many), final ones as one ledger node sees them."""
     elsewhere: Sequence[tuple[str, str]] = ()
     """(name, URL) of the pages of other processes that run a part of this population."""
+    ledger: str = "pow"
+    """``"pow"``, or ``"ordered"``: every block is final there when it is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """Who signed something on an ordered ledger, by the certificate that came with it."""
+
+    organisation: str
+    role: str
+    """``"peer"``, ``"orderer"``, ``"client"`` or ``"admin"``."""
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateView:
+    """An organisation's word on what an actor is there."""
+
+    member: MemberView
+    serial: int
+    not_before_ms: int
+    not_after_ms: int
+    revoked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelView:
+    """The configuration of an ordered ledger, as one ledger node has it now."""
+
+    sequence: int
+    """How often it was changed."""
+    consensus: str
+    """``"solo"`` or ``"raft"``."""
+    organisations: Sequence[tuple[str, str]]
+    """(name, root key in hex)."""
+    revoked: Sequence[tuple[str, int]]
+    """(organisation, serial) of certificates that are void."""
+    policies: Sequence[tuple[str, str]]
+    """(what for, text)."""
+    orderers: Sequence[str]
+    leader: str | None
+    """The orderer that leads; None while nobody here knows one."""
+    batch: Sequence[tuple[str, int]]
+    """(limit, value) of a block."""
+    codes: Sequence[tuple[str, int]]
+    """(validation code, transactions) since this process began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +182,8 @@ class ActorSnapshot:
     """Micro-credits in blocks that are not final yet."""
     responses: ResponseTimes | None
     """Of a facility."""
+    certificate: CertificateView | None = None
+    """On an ordered ledger, of who has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +243,7 @@ class BallotView:
 
 @dataclass(frozen=True, slots=True)
 class TransactionView:
-    """One transaction of a block, or one that waits in the mempool."""
+    """One transaction of a block, or one that waits."""
 
     id: str
     sender: str
@@ -211,6 +259,12 @@ class TransactionView:
     detail: str
     events: Sequence[tuple[str, Sequence[tuple[str, str]]]]
     """(event name, fields)."""
+    code: str = ""
+    """Ordered: ``"VALID"``, ``"MVCC_READ_CONFLICT"``, …; empty while it waits."""
+    endorsers: Sequence[MemberView] = ()
+    """Ordered: who signed what it does."""
+    made_ms: int | None = None
+    """Ordered: when its sender made it, which its nonce says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +275,7 @@ class BlockSummary:
     height: int
     time_ms: int
     producer: str
+    """The miner, or the orderer that cut it."""
     transactions: int
     bytes: int
     difficulty: int
@@ -234,10 +289,14 @@ class BlockView:
     summary: BlockSummary
     parent: str
     nonce: int
+    """Ordered: the place of its batch in the orderers' log."""
     state_root: str
+    """Ordered: zeros, for orderers do not execute."""
     transactions: Sequence[TransactionView]
     rewards: Sequence[tuple[str, str, int]]
     """(account, cause, micro-credits)."""
+    seals: Sequence[MemberView] = ()
+    """Ordered: the orderers that signed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +367,9 @@ class Control(Protocol):
 
     def run(self) -> RunSnapshot:
         """The run as it is now."""
+
+    def channel(self) -> ChannelView | None:
+        """The channel of an ordered ledger; None on proof of work."""
 
     def actors(self) -> Sequence[ActorSummary]:
         """All actors of this process, by role and name."""

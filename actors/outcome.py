@@ -5,24 +5,42 @@ from dataclasses import asdict
 from typing import Any
 
 from actors.node import FullNode
+from actors.ordered_views import ordered_core
 from actors.swarm import Swarm
 from actors.tally import Tally
 from chain.codec import block_id
+from chain.genesis import kind_of
 from chain.state import WorldState
 
 DECIDED = ("confirmed", "rejected", "expired")
 
 
 def replicas_agree(nodes: Sequence[FullNode], tally: Tally) -> bool:
-    """Whether all replicas have the same final chain as far as the slowest is, and the state their headers say."""
+    """Whether all replicas have the same final chain as far as the slowest is, and the state that goes with it."""
     if tally.disagree:
         return False
     lowest = min((node.core.final.height for node in nodes), default=0)
     ids = {block_id(header) for node in nodes if (header := node.core.header(lowest)) is not None}
-    # One state is digested anew from its entries: the roots in headers were only ever summed up change by change.
-    sound = all(node.core.final_state.root == node.core.final.state_root for node in nodes)
-    anew = WorldState.of(nodes[0].core.final_state.scan(b"")).root == nodes[0].core.final.state_root if nodes else True
-    return len(ids) <= 1 and sound and anew
+    return len(ids) <= 1 and _sound(nodes)
+
+
+def _sound(nodes: Sequence[FullNode]) -> bool:
+    """Whether each state is the one that headers say; where they say none, that of the others at the same height.
+
+    One state is digested anew from its entries: roots were only ever summed up change by change.
+    """
+    if not nodes:
+        return True
+    roots: dict[int, bytes] = {}
+    for node in nodes:
+        core, ordered = node.core, ordered_core(node.core)
+        if ordered is not None and ordered.diverged:
+            return False
+        expected = roots.setdefault(core.final.height, core.final_state.root) if ordered else core.final.state_root
+        if core.final_state.root != expected:
+            return False
+    first = nodes[0].core.final_state
+    return WorldState.of(first.scan(b"")).root == first.root
 
 
 def report(swarm: Swarm, *, rows_refused: int, wall_s: float, cpu_s: float) -> dict[str, Any]:
@@ -49,13 +67,14 @@ def report(swarm: Swarm, *, rows_refused: int, wall_s: float, cpu_s: float) -> d
         },
         "votes": {"cast": events["spatial.voted"], "revealed": events["spatial.revealed"]},
         "chain": {
-            "ledger": world.scenario.ledger.kind,
+            "ledger": kind_of(world.genesis),
             "height": best.core.head.height if best else 0,
             "final_height": best.core.final.height if best else 0,
             "counted_from": tally.base,
             "head": best.core.head_id.hex() if best else "",
             "state_digest": best.core.final_state.root.hex() if best else "",
             "transactions": dict(sorted(tally.transactions.items())),
+            **_ordered(nodes),
         },
         "activity": dict(swarm.activity),
         "replicas": len(nodes),
@@ -66,4 +85,19 @@ def report(swarm: Swarm, *, rows_refused: int, wall_s: float, cpu_s: float) -> d
         "journal_records": world.journal.records,
         "journal_sha256": world.journal.sha256,
         "errors": list(world.errors),
+    }
+
+
+def _ordered(nodes: Sequence[FullNode]) -> dict[str, Any]:
+    """What there is to tell of an ordered ledger besides; nothing of another.
+
+    `codes`: transactions by validation code, as the first ledger node committed them since the run began; `unfinished`:
+    those that still waited for a block at its end.
+    """
+    cores = [core for node in nodes if (core := ordered_core(node.core)) is not None]
+    if not cores:
+        return {}
+    return {
+        "codes": dict(sorted(cores[0].statistics().codes.items())),
+        "unfinished": max(core.statistics().pending for core in cores),
     }

@@ -169,6 +169,7 @@ async def run(plan: RunPlan, serve: Serve | None) -> Any:
             on_error=plan.on_error,
         )
         world.names.update((member.identity.account, member.name) for member in everybody)
+        world.certificates.update((m.identity.account, m.certificate) for m in everybody if m.certificate is not None)
         memory = data.recall() if data else Memory()
         bootstrap = plan.join.bootstrap if plan.join else ()
         for peer, addresses in bootstrap:

@@ -32,6 +32,7 @@ from chain.errors import StoreError
 from chain.genesis import Network, kind_of
 from chain.ledgers.ordered.ledger import OrderedLedger
 from chain.ledgers.ordered.orderer import Orderer as OrdererCore
+from chain.ledgers.ordered.policy import Policy, Principal
 from chain.ledgers.pow.ledger import PowLedger
 from chain.store import Store
 from net.peer import PeerId
@@ -40,8 +41,6 @@ from net.transport import Transport
 FIRST_RESTART_S = 1.0
 LAST_RESTART_S = 30.0
 SPARES = 2
-VOUCHING = 8
-"""Peers of an ordered network that a light actor keeps to at most: a majority of up to 15 organisations."""
 ACTIVITY = ("reported", "ballot", "voted", "revealed", "missed")
 NEIGHBOURS = 2
 
@@ -110,8 +109,6 @@ class Swarm:
         world.journal.listen(self._listen)
         for member in members:
             world.names[member.identity.account] = member.name
-            if member.certificate is not None:
-                world.certificates[member.identity.account] = member.certificate
 
     @property
     def full_nodes(self) -> Sequence[FullNode]:
@@ -304,7 +301,8 @@ class Swarm:
         rng = self.world.rng(member.name, "peers")
         gateways = [m for m in self.members if m.role == "mec"] or [m for m in self.members if m.role in LEDGER_ROLES]
         others = [m for m in self.members if m.role not in LEDGER_ROLES and m.name in self.actors]
-        spares = [m.identity.peer_id for m in self._vouching(rng) or rng.sample(gateways, min(SPARES, len(gateways)))]
+        drawn = [m.identity.peer_id for m in rng.sample(gateways, min(SPARES, len(gateways)))]
+        spares = self._vouching(rng) or drawn
         return LightNode(
             world,
             member.name,
@@ -314,14 +312,23 @@ class Swarm:
             neighbours=[m.identity.peer_id for m in rng.sample(others, min(NEIGHBOURS, len(others)))],
         )
 
-    def _vouching(self, rng: Random) -> Sequence[Member]:
-        """On an ordered network one peer of each organisation: a phone believes what enough of them say alike."""
-        of: dict[str, list[Member]] = {}
-        for member in self.members:
-            if member.certificate is not None and member.certificate.role == "peer":
-                of.setdefault(member.certificate.organisation, []).append(member)
-        chosen = [rng.choice(of[organisation]) for organisation in sorted(of)]
-        return rng.sample(chosen, min(VOUCHING, len(chosen)))
+    def _vouching(self, rng: Random) -> list[PeerId]:
+        """Ordered: drawn ledger nodes, MEC nodes first, whose word together is believed by the endorsement policy.
+
+        Of this process as far as it has them. Nobody on proof of work, and where they are not known.
+        """
+        if kind_of(self.world.genesis) != "ordered":
+            return []
+        ours = sorted(
+            (m for m in self.members if m.certificate is not None and m.certificate.role == "peer"),
+            key=lambda m: (m.role != "mec", rng.random()),
+        )
+        candidates = [*(m.identity.peer_id for m in ours), *self._known]
+        held = [(peer, self.world.certificates.get(peer.public_key)) for peer in candidates]
+        peers = [(peer, Principal(c.organisation, c.role)) for peer, c in held if c is not None]
+        policy = Policy.parse(self.world.network.ordered.channel.policies.endorsement)
+        chosen = next(policy.choices([principal for _, principal in peers]), ())
+        return [peers[place][0] for place in chosen]
 
     def _listen(self, t: int, actor: str, kind: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002 - a Listener
         if kind in self.activity:

@@ -16,6 +16,7 @@ from actors.control import (
     BallotView,
     BlockSummary,
     BlockView,
+    ChannelView,
     CommandRefusedError,
     LedgerUnavailableError,
     Located,
@@ -33,6 +34,7 @@ from actors.facility import Facility
 from actors.ledger import FoundBlock, GatewayError, OutcomeUnknownError
 from actors.light_node import LightNode
 from actors.node import FullNode
+from actors.ordered_views import certificate_view, channel_view, ordered_core
 from actors.requester import Requester
 from actors.reward_book import RewardBook
 from actors.scenario import ROLES
@@ -58,6 +60,9 @@ from chain.contracts.spatial_board import public_responses
 from chain.contracts.spatial_queries import MAX_PAGE
 from chain.contracts.spatial_records import STATUSES, Content, Listed, Report
 from chain.errors import Refused
+from chain.genesis import kind_of
+from chain.ledgers.ordered.channel import ChannelConfig
+from chain.ledgers.ordered.ledger import OrderedLedger
 from chain.values import Account, BlockId, TxId
 
 MAX_STREAMS = 256
@@ -107,7 +112,14 @@ class SwarmControl:
             finality_depth=world.genesis.ledger.finality_depth,
             reports=[(shown_status(status), n) for status, n in self._swarm.statuses()],
             elsewhere=self._swarm.pages,
+            ledger=kind_of(world.genesis),
         )
+
+    def channel(self) -> ChannelView | None:
+        """See `Control.channel`."""
+        if kind_of(self._world.genesis) != "ordered":
+            return None
+        return channel_view(self._world.network.ordered, self._ordered_cores())
 
     def actors(self) -> Sequence[ActorSummary]:
         """See `Control.actors`."""
@@ -133,6 +145,7 @@ class SwarmControl:
             rewards=self._rewards.of(accounts),
             pending_reward=sum(entry.amount for entry in self._rewards.pending_of(accounts)),
             responses=self._responses(found),
+            certificate=certificate_view(self._world.certificates.get(found.identity.account), self._config()),
         )
 
     async def reports(
@@ -362,6 +375,14 @@ class SwarmControl:
         """The ledger node that speaks for the whole run."""
         nodes = self._swarm.full_nodes
         return nodes[0] if nodes else None
+
+    def _ordered_cores(self) -> Sequence[OrderedLedger]:
+        cores = [ordered_core(node.core) for node in self._swarm.full_nodes]
+        return [core for core in cores if core is not None]
+
+    def _config(self) -> ChannelConfig | None:
+        cores = self._ordered_cores()
+        return cores[0].channel if cores else None
 
     def _find(self, actor: str) -> Actor:
         for found in self._swarm.actors.values():

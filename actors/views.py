@@ -9,12 +9,15 @@ import msgspec
 
 from actors.control import AuditView, BlockSummary, BlockView, ReportView, ResponseTimes, TransactionView
 from actors.ledger import FoundBlock, Outcome
+from actors.ordered_views import endorsers_of, seals_of, validation_code
 from actors.world import World
 from chain.codec import block_id, encode, transaction_id
 from chain.contract import event_fields
 from chain.contracts.spatial_audit import Audit
 from chain.contracts.spatial_records import Content, Progress, Report, Responses
 from chain.errors import Refused
+from chain.genesis import kind_of
+from chain.ledgers.ordered.values import made_ms
 from chain.values import ACCOUNT_BYTES, Account, Header, Receipt, Transaction, TxId
 from net.peer import PeerId
 
@@ -172,18 +175,26 @@ def block_view(world: World, found: FoundBlock) -> BlockView:
         nonce=header.nonce,
         state_root=header.state_root.hex(),
         transactions=[
-            transaction_view(world, transaction, receipt)
-            for transaction, receipt in zip(found.block.transactions, found.receipts, strict=True)
+            transaction_view(world, transaction, receipt, evidence)
+            for transaction, receipt, evidence in zip(
+                found.block.transactions,
+                found.receipts,
+                found.block.evidence or (None,) * len(found.receipts),
+                strict=True,
+            )
         ],
         rewards=[
             (actor_id(paid.account), paid.cause, paid.amount)
             for paid in payments(found, world.genesis.ledger.block_reward)
         ],
+        seals=seals_of(found.block.seal),
     )
 
 
-def transaction_view(world: World, transaction: Transaction, receipt: Receipt | None) -> TransactionView:
-    """A transaction, in a block (`receipt`) or waiting."""
+def transaction_view(
+    world: World, transaction: Transaction, receipt: Receipt | None, evidence: bytes | None = None
+) -> TransactionView:
+    """A transaction, in a block (`receipt`, and on an ordered ledger `evidence`) or waiting."""
     events: Sequence[tuple[str, Sequence[tuple[str, str]]]] = []
     if receipt is not None:
         events = [
@@ -201,6 +212,9 @@ def transaction_view(world: World, transaction: Transaction, receipt: Receipt | 
         reason="" if receipt is None or receipt.ok else receipt.reason,
         detail="" if receipt is None or receipt.ok else receipt.detail,
         events=events,
+        code=validation_code(receipt) if receipt is not None and evidence is not None else "",
+        endorsers=endorsers_of(evidence) if evidence is not None else (),
+        made_ms=made_ms(transaction) if kind_of(world.genesis) == "ordered" else None,
     )
 
 

@@ -41,7 +41,7 @@ class World:
     names: dict[bytes, str] = field(default_factory=dict)
     """Public key to the name of an actor of this run, also of those in other processes."""
     certificates: dict[bytes, Certificate] = field(default_factory=dict)
-    """Account to certificate of the actors of this process that have one: they show it with what they propose."""
+    """Account to certificate of the actors of this run that have one, also of those in other processes."""
     errors: list[str] = field(default_factory=list)
     """What must not happen and did: crashes and bugs, the first MAX_ERRORS."""
     on_error: Callable[[str], None] = lambda _: None

@@ -279,6 +279,9 @@ class Registry:
         """Names, sorted."""
         return tuple(sorted(self._methods))
 
+    def has(self, contract: str) -> bool:
+        return contract in self._methods
+
     @property
     def methods(self) -> tuple[tuple[str, str, Method], ...]:
         """Calls and queries of all contracts as (contract, name, method), sorted."""
@@ -287,9 +290,6 @@ class Registry:
             for contract, methods in sorted(self._methods.items())
             for name in sorted(methods)
         )
-
-    def has(self, contract: str) -> bool:
-        return contract in self._methods
 
     def method(self, contract: str, name: str, *, is_query: bool) -> Method:
         """Raises Refused (``unknown_contract``, ``unknown_method``)."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-NAMES = ("gossip", "overlay-scale", "actors", "pow")
+NAMES = ("gossip", "overlay-scale", "actors", "pow", "ordered")
 
 
 def measure(name: str, *, quick: bool, progress: Callable[[str], None]) -> tuple[dict[str, Any], str]:
@@ -24,6 +24,11 @@ def measure(name: str, *, quick: bool, progress: Callable[[str], None]) -> tuple
 
         report = bench_pow.run(bench_pow.QUICK if quick else bench_pow.Size(), progress=progress)
         return report, bench_pow.table(report)
+    if name == "ordered":
+        from experiments import bench_ordered
+
+        report = bench_ordered.run(bench_ordered.QUICK if quick else bench_ordered.Size(), progress=progress)
+        return report, bench_ordered.table(report)
     from experiments import bench_actors
 
     actors, idle_s = (100, 10.0) if quick else (500, 60.0)

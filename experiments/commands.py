@@ -2,6 +2,7 @@
 
 import sys
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -10,11 +11,16 @@ from actors.command_line import INTERRUPTED, JSON, QUIET, REPORT, errors, show, 
 
 
 @click.command()
-@click.argument("name", type=click.Choice(["gossip", "overlay-scale", "actors", "pow"]))
+@click.argument("name", type=click.Choice(["gossip", "overlay-scale", "actors", "pow", "ordered"]))
 @click.option("--quick", is_flag=True, help="A smaller measurement, of a minute or two.")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Of ordered: draw latencies into this PNG; needs matplotlib (make experiments).",
+)
 @REPORT
 @JSON
-def bench(name: str, quick: bool, report_path: Path | None, as_json: bool) -> None:
+def bench(name: str, quick: bool, plot: Path | None, report_path: Path | None, as_json: bool) -> None:
     """Measure a part, some against their peers in the same run.
 
     gossip: deliveries per CPU second of stock py-libp2p GossipSub, and of ours over memory and over TCP: the same graph,
@@ -28,12 +34,24 @@ def bench(name: str, quick: bool, report_path: Path | None, as_json: bool) -> No
 
     pow: signed transactions validated and applied, sync of 10,000 blocks, reorganisations; beside py-evm where it is
     installed. A minute.
+
+    ordered: latency of updates and queries by 1 to 16 endorsers who must all endorse, in memory and over TCP, 33 times 50
+    in sequence; valid calls a second of 4 peers and 3 orderers at requested rates, by contention. An hour; --quick is 2
+    repetitions and some five minutes.
     """
     from experiments.benches import measure
 
+    if plot and name != "ordered":
+        raise click.BadParameter("ordered alone has a plot", param_hint="--plot")
+    if plot and find_spec("matplotlib") is None:
+        raise click.BadParameter("needs matplotlib; please type: make experiments", param_hint="--plot")
     with errors():
         result, table = measure(name, quick=quick, progress=lambda text: click.echo(text, err=True))
         show(result, table, report_path, as_json=as_json)
+        if plot:
+            from experiments.ordered_plots import latencies
+
+            click.echo(f"drawn: {latencies(result, plot)}", err=True)
     if result.get("interrupted"):
         sys.exit(INTERRUPTED)
 

@@ -15,7 +15,7 @@ def allocation(report: Mapping[str, Any], folder: Path) -> list[Path]:
     """Total review times beside the paper's Table 1; what its Figures 4 and 5 count, of our run."""
     rows, intervals = report["rows"], report["intervals"]
     reports = [row["reports"] for row in rows]
-    totals = _figure(1, 2)
+    totals = new_figure(1, 2)
     for axes, suffix, scale in ((totals.axes[0], "min", 1.0), (totals.axes[1], "change", 100.0)):
         for reading, name in (("one_way", "ours: one way to each report"), ("rounds", "ours: one round a facility")):
             _with_bars(axes, reports, [row[f"{reading}_{suffix}"] for row in rows], scale, label=name, marker="o")
@@ -28,7 +28,7 @@ def allocation(report: Mapping[str, Any], folder: Path) -> list[Path]:
     totals.axes[0].set_ylim(bottom=0)
     totals.axes[1].set_ylabel("change against no filtering, %")
 
-    bars = _figure(1, 2)
+    bars = new_figure(1, 2)
     width = 0.8 / len(rows)
     for axes, key, name, label in (
         (bars.axes[0], "reports", "reports", "as the paper's Figure 4"),
@@ -51,15 +51,15 @@ def allocation(report: Mapping[str, Any], folder: Path) -> list[Path]:
         f"total, minutes, {first['reports']} → {last['reports']} reports: ours {ours}; {PAPER}, of which we have totals alone: {theirs}"
     )
     return [
-        _save(totals, folder / "spatial-allocation-totals.png"),
-        _save(bars, folder / "spatial-allocation-distances.png"),
+        save_figure(totals, folder / "spatial-allocation-totals.png"),
+        save_figure(bars, folder / "spatial-allocation-distances.png"),
     ]
 
 
 def accuracy(report: Mapping[str, Any], folder: Path) -> list[Path]:
     """Recall and precision over the accuracy of workers, with Condorcet's prediction as lines."""
     rows = report["rows"]
-    figure = _figure(1, 2)
+    figure = new_figure(1, 2)
     curve = [0.5 + 0.5 * point / (CURVE_POINTS - 1) for point in range(CURVE_POINTS)]
     for place, share in enumerate(sorted({row["false_share"] for row in rows})):
         ours = [row for row in rows if row["false_share"] == share]
@@ -86,13 +86,13 @@ def accuracy(report: Mapping[str, Any], folder: Path) -> list[Path]:
         axes.legend(loc="lower right")
     figure.axes[0].set_title("line: Condorcet, groups of " + str(report["group_size"]))
     figure.axes[1].set_title("lines: Condorcet; dotted: share of true reports submitted")
-    return [_save(figure, folder / "spatial-accuracy.png")]
+    return [save_figure(figure, folder / "spatial-accuracy.png")]
 
 
 def rewards(report: Mapping[str, Any], folder: Path) -> list[Path]:
     """Minting, supply and spread of balances under both readings."""
     rows = report["rows"]
-    figure = _figure(1, 3)
+    figure = new_figure(1, 3)
     ends = [row["last_report"] for row in rows]
     middles = [(row["first_report"] + row["last_report"]) / 2 for row in rows]
     for place, reading in enumerate(("paper", "bounded")):
@@ -111,10 +111,11 @@ def rewards(report: Mapping[str, Any], folder: Path) -> list[Path]:
     for axes in figure.axes[:2]:
         axes.set_yscale("log")
     figure.axes[2].set_ylim(0, 1)
-    return [_save(figure, folder / "spatial-rewards.png")]
+    return [save_figure(figure, folder / "spatial-rewards.png")]
 
 
-def _figure(rows: int, columns: int) -> Any:
+def new_figure(rows: int, columns: int) -> Any:
+    """A figure with so many axes, without a display."""
     # Not pyplot: that keeps figures in a global, and asks for a display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -136,6 +137,7 @@ def _with_bars(
     axes.errorbar(places, means, yerr=[below, above], capsize=3, **style)
 
 
-def _save(figure: Any, path: Path) -> Path:
+def save_figure(figure: Any, path: Path) -> Path:
+    """Write it; returns `path`."""
     figure.savefig(path, dpi=120)
     return path

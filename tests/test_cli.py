@@ -17,8 +17,13 @@ import trio
 from click.testing import CliRunner
 
 import launch
+from actors import certificate_file, keyfile
 from actors.data_directory import DataDirectory
+from actors.membership import root_of
 from chain.genesis import Genesis
+from chain.ledgers.ordered.channel import found_channel
+from chain.ledgers.ordered.msp import check_certificate
+from chain.ledgers.ordered.policy import Principal
 
 ROOT = Path(__file__).parents[1]
 PEER = "12D3KooWKvzPEerQS8BgVwRrWcNsBwSKEbV9y3Gk4QeVQV2f2oUj"
@@ -93,6 +98,13 @@ def test_help_needs_no_heavy_import():
         (["bench", "horses"], "horses"),
         (["keys", "show", "missing.key"], "missing.key"),
         (["keys", "new", "/proc/nobody/writes/here"], "/proc/nobody/writes/here"),
+        (["keys", "certify", PEER, "c", "--organisation", "org1"], "--root or --seed"),
+        (["keys", "certify", PEER, "c", "--organisation", "a b", "--seed", "1"], "--organisation"),
+        (["keys", "certify", "me", "c", "--organisation", "org1", "--seed", "1"], "PEER_ID"),
+        (["keys", "certify", PEER, "c", "--organisation", "org1", "--seed", "1", "--role", "king"], "king"),
+        (["keys", "certify", PEER, "/proc/c", "--organisation", "org1", "--seed", "1"], "/proc/c"),
+        (["simulate", "--ledger", "ordered", "--set", "ledger.ordered.blocks=AND("], "ledger.ordered.blocks"),
+        (["simulate", "--ledger", "ordered", "--actors", "5"], "6 roles"),
         (["dance"], "dance"),
     ],
     ids=lambda value: " ".join(value)[:50] if isinstance(value, list) else "",
@@ -125,6 +137,28 @@ def test_who_does_not_answer_is_exit_code_3(cli, tmp_path):
 
     assert result.exit_code == 3
     assert "/ip4/127.0.0.1/tcp/1" in result.stderr
+
+
+def test_an_organisation_certifies_a_key(cli, tmp_path):
+    root, mine = tmp_path / "root.key", tmp_path / "me.key"
+    cli(["keys", "new", str(root)])
+    peer = cli(["keys", "new", str(mine)]).stdout.split()[0]
+    common = ["keys", "certify", peer, "--organisation", "org1"]
+
+    made = cli([*common, str(tmp_path / "c"), "--root", str(root), "--serial", "5", "--days", "2"])
+    of_swarm = cli([*common, str(tmp_path / "d"), "--seed", "3", "--role", "orderer"])
+    again = cli([*common, str(tmp_path / "c"), "--root", str(root)])
+
+    assert (made.exit_code, of_swarm.exit_code, again.exit_code) == (0, 0, 2)
+    assert made.stdout.startswith("org1.peer  serial 5")
+    held = certificate_file.read(tmp_path / "c")
+    channel = found_channel({"org1": keyfile.read(root).account}, [keyfile.read(mine).account])
+    at_ms = held.not_before_ms
+    assert check_certificate(channel, held, keyfile.read(mine).account, at_ms) == Principal("org1", "peer")
+    assert held.not_after_ms - held.not_before_ms == 3 * 86_400_000  # it begins a day early, for clocks differ
+    swarm = found_channel({"org1": root_of(3, "org1").account}, [keyfile.read(mine).account])
+    other = certificate_file.read(tmp_path / "d")
+    assert check_certificate(swarm, other, keyfile.read(mine).account, other.not_before_ms).role == "orderer"
 
 
 def test_keys_are_made_once_and_shown_without_their_secret(cli, tmp_path):

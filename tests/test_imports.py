@@ -83,6 +83,9 @@ ALLOWED: list[tuple[str, set[str]]] = [
     ("experiments/bench_overlay.py", {"experiments", "actors", "net", "trio", "random", "time"}),
     ("experiments/bench_actors.py", {"experiments", "actors", "net", "trio", "time"}),
     ("experiments/bench_pow.py", {"experiments", "chain", "time"}),
+    ("experiments/ordered_throughput.py", {"experiments", "actors", "chain", "random", "time"}),
+    ("experiments/ordered_latency.py", {"experiments", "chain", "trio", "time"}),
+    ("experiments/ordered_nodes.py", {"experiments", "actors", "chain", "net", "trio", "random"}),
     ("experiments/evm_token.py", {"experiments", "time"}),
     ("experiments/measuring.py", {"experiments", "random", "pathlib", "os"}),
     # They look at the ledger itself: final events, and what the contract's own code pays.

@@ -13,7 +13,7 @@ REFERENCE = re.compile(r"\d{1,15}|[0-9a-f]{16,128}", re.ASCII)
 
 @blueprint.get("")
 async def blocks(actor: str) -> Response:
-    """Highest first, below height ``before``; the first page also shows what waits to be mined."""
+    """Highest first, below height ``before``; the first page also shows what waits for a block."""
     control = attached()
     snapshot = control.actor(actor)
     limit = bounded("limit", 25, 100)

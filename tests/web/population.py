@@ -18,6 +18,7 @@ from actors.control import (
     BallotView,
     BlockSummary,
     BlockView,
+    ChannelView,
     CommandRefusedError,
     LedgerUnavailableError,
     Located,
@@ -102,8 +103,10 @@ class Stream:
 class FixedPopulation:
     """`Control` over lists. Tests may replace any of them."""
 
+    OPERATORS: Sequence[tuple[str, int]] = (("miner", 2),)
+
     def __init__(self, workers: int = 6) -> None:
-        self.roles = [("requester", 2), ("worker", workers), ("miner", 2)]
+        self.roles = [("requester", 2), ("worker", workers), *self.OPERATORS]
         self.summaries = [
             summary(f"{role}-{number:02d}", role) for role, count in self.roles for number in range(1, count + 1)
         ]
@@ -175,6 +178,9 @@ class FixedPopulation:
             finality_depth=6,
             reports=[(status, sum(view.status == status for view in self.found)) for status in STATUSES],
         )
+
+    def channel(self) -> ChannelView | None:
+        return None
 
     def actors(self) -> Sequence[ActorSummary]:
         return self.summaries

@@ -4,6 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.web.conftest import HOSTS, SECRET
+from tests.web.ordered_population import OrderedPopulation
+from web.app import create_app
+from web.serve import serve
+
 AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
 
 pytestmark = [
@@ -63,3 +68,23 @@ async def test_axe_finds_nothing_in_a_refused_form(site, browser, worker):
     async with page.loading():
         await page.click("#report-form button:not(.quiet)")
     assert await violations(page) == []
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+async def test_axe_finds_nothing_on_an_ordered_ledger(assets, browser, nursery, look):
+    population = OrderedPopulation()
+    app = create_app(population, secret=SECRET, allowed_hosts=HOSTS, assets=assets)
+    url = (await nursery.start(serve, app, "127.0.0.1", 0)).rstrip("/")
+    worker = population.by_name("worker-01")
+    page = await browser.page(dark=look == "dark", width=360 if look == "phone" else 1280)
+    wrong = []
+    for path in (
+        "/",
+        "/channel",
+        f"/actors/{population.by_name('endorser-01')}",
+        f"/actors/{worker}/blocks",
+        f"/actors/{worker}/blocks/39",
+    ):
+        await page.goto(url + path)
+        wrong += [f"{path}: {line}" for line in await violations(page)]
+    assert wrong == []

@@ -154,6 +154,7 @@ async def test_a_block_by_height_and_id(client, worker, population):
         "/search?q=999999",
         "/search?q=" + UNKNOWN,
         "/nothing/here",
+        "/channel",
         "/static/0000/page.js",
         "/static/{digest}/../app.py",
     ],

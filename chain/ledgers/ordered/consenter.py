@@ -4,7 +4,8 @@ A consenter takes opaque entries and gives every one back as `Commit`, in one or
 above all before it. It returns Raft's effects (`chain.ledgers.ordered.raft.events`), whichever it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from random import Random
 from typing import Protocol
 
@@ -53,6 +54,9 @@ class Consenter(Protocol):
     def align(self, orderers: Sequence[bytes], now_ms: int) -> Sequence[Effect]:
         """Take a step towards these being the members, when this one leads."""
 
+    def hand_over(self, orderers: Sequence[bytes], now_ms: int) -> Sequence[Effect]:
+        """Let another of these lead, when this one does."""
+
 
 class Solo:
     """One orderer, that orders as it is told. When it stops, so does the channel."""
@@ -92,6 +96,9 @@ class Solo:
     def align(self, orderers: Sequence[bytes], now_ms: int) -> Sequence[Effect]:  # noqa: ARG002
         return ()
 
+    def hand_over(self, orderers: Sequence[bytes], now_ms: int) -> Sequence[Effect]:  # noqa: ARG002
+        return ()
+
 
 class Raft:
     """A `RaftNode` as a consenter: says when it may be given work, and follows the channel's orderers."""
@@ -106,18 +113,19 @@ class Raft:
         rng: Random,
         now_ms: int,
     ) -> None:
-        """`applied` is the index of the last entry that is in a block; the log may be shorter, and is then behind.
+        """`applied` is the index of the last entry that is in a block here.
 
         Raises StoreError when `stored` cannot be.
         """
-        last = 0
-        if stored is not None:
-            last = (stored.snapshot.index if stored.snapshot is not None else 0) + len(stored.entries)
+        # Blocks come from others too, so that an entry of that index was committed does not mean that it is the one in
+        # our log. Only a snapshot is sure; what follows it comes out again as `Commit`, in time.
+        sure = stored.snapshot.index if stored is not None and stored.snapshot is not None else 0
+        self._rng = rng
         self._node = RaftNode(
             me,
             founding=Configuration(rules.channel.orderers, ()),
             stored=stored,
-            applied=min(applied, last),
+            applied=min(applied, sure),
             config=RaftConfig(
                 tick_ms=rules.tick_ms,
                 election_ticks=rules.election_ticks,
@@ -162,19 +170,30 @@ class Raft:
         members = node.configuration
         if node.replication is None or (set(orderers) == set(members.voters) and not members.learners):
             return ()
+        steps: list[tuple[Callable[[bytes, int], Sequence[Effect]], bytes]] = []
         known = (*members.voters, *members.learners)
-        try:
-            for orderer in sorted(orderers):
-                if orderer not in known:
-                    return self._note(node.add_learner(orderer, now_ms))
-                if orderer in members.learners:
-                    return self._note(node.promote(orderer, now_ms))
-            # Itself last: who is removed does not lead any more.
-            for orderer in sorted(known, key=lambda one: (one == node.me, one)):
-                if orderer not in orderers:
-                    return self._note(node.remove(orderer, now_ms))
-        except Refused:
-            pass  # not yet: a change is under way, or the newcomer lacks too much; asked again with the next tick
+        # One step at a time, the first that can be taken. Itself last: who is removed does not lead any more.
+        for orderer in sorted(orderers):
+            if orderer not in known:
+                steps.append((node.add_learner, orderer))
+            elif orderer in members.learners and node.replication.followers[orderer].match:
+                steps.append((node.promote, orderer))  # it has answered: who is down must not count for the quorum
+        gone = [one for one in known if one not in orderers]
+        steps += [(node.remove, one) for one in sorted(gone, key=lambda one: (one == node.me, one))]
+        for step, orderer in steps:
+            with suppress(
+                Refused
+            ):  # a change is under way, or the newcomer lacks too much: asked again with the next tick
+                return self._note(step(orderer, now_ms))
+        return ()
+
+    def hand_over(self, orderers: Sequence[bytes], now_ms: int) -> Sequence[Effect]:
+        node = self._node
+        others = [one for one in sorted(orderers) if one != node.me and one in node.configuration.voters]
+        if node.replication is None or not others:
+            return ()
+        with suppress(Refused):  # it is under way
+            return self._note(node.transfer(self._rng.choice(others), now_ms))
         return ()
 
     def _note(self, effects: Sequence[Effect]) -> Sequence[Effect]:

@@ -5,8 +5,9 @@ envelope until it is in a block, so that whoever leads next goes on where the la
 comes out twice; committing peers call the second one a duplicate.
 
 A batch becomes a block when it is committed, and is the same block at every orderer: its header follows from the chain
-and the batch alone. The header's nonce is the batch's index in the orderers' log, so that a restarted orderer knows which
-entries are in blocks already.
+and the batch alone. So the next one is made when the ledger beside has committed the last, and not before: what may be in
+it, and who may order, is the channel's configuration after the last. The header's nonce is the batch's index in the
+orderers' log, so that a restarted orderer knows which entries are in blocks already.
 """
 
 from collections import deque
@@ -14,13 +15,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from chain.codec import block_id, decode, encode
+from chain.codec import decode, encode
 from chain.errors import InvalidBlockError, MalformedError, Refused
-from chain.ledger import Broadcast, LedgerEffect, Save
+from chain.ledger import Ask, Broadcast, LedgerEffect, Save
 from chain.ledgers.ordered.blocks import build_block, seal
 from chain.ledgers.ordered.consenter import Consenter, Raft, Solo
 from chain.ledgers.ordered.cut import Cutter
+from chain.ledgers.ordered.deliver import GetBlocks
 from chain.ledgers.ordered.ledger import OrderedLedger
+from chain.ledgers.ordered.msp import identities
 from chain.ledgers.ordered.policy import Policy
 from chain.ledgers.ordered.pool import Waiting
 from chain.ledgers.ordered.raft.events import (
@@ -35,7 +38,7 @@ from chain.ledgers.ordered.raft.events import (
 )
 from chain.ledgers.ordered.raft.store import Stored
 from chain.ledgers.ordered.values import Batch
-from chain.values import MAX_BLOCK_BYTES, Block, BlockId, Header
+from chain.values import MAX_BLOCK_BYTES, MAX_SEAL_BYTES, Block
 
 COMPACT_EVERY = 256
 """Blocks between two compactions of the orderers' log."""
@@ -83,8 +86,13 @@ class Orderer:
             self._consenter = Solo(self._me, ledger.head.nonce)
         else:
             self._consenter = Raft(self._me, rules, stored=stored, applied=ledger.head.nonce, rng=rng, now_ms=now_ms)
-        self._tip: tuple[Header, BlockId] = (ledger.head, ledger.head_id)
-        """The last block that was made or committed here: what the next one stands on."""
+        self._rules = rules
+        self._made: Block | None = None
+        """The block after the ledger's head, when it was made here and the ledger cannot commit it yet: it lacks other
+        orderers' signatures, or this one may not sign."""
+        self._repeat_ms: int | None = None
+        """When to do something about that, or about blocks that are missing."""
+        self._turn = 0
         self._cutter = Cutter(ledger.channel.batch)
         self._cursor = 0
         """Serial of the last envelope that went to the cutter while this one leads."""
@@ -93,7 +101,9 @@ class Orderer:
         self._until = 0
         """Height that the ledger must reach before `_late` can be made into blocks: the log before it is gone."""
         self._late: deque[Commit] = deque()
-        """Committed entries that wait for that; they are in the log too, whose bounds are theirs."""
+        """Committed entries that wait for that or for `_made`; they are in the log too, whose bounds are theirs."""
+        self._may_order = True
+        """Whether blocks of this one would be valid, when last looked at."""
         self._cut_ms = now_ms
         """When this one last proposed a batch, or saw a block made."""
         self._compacted = ledger.head.height
@@ -117,20 +127,27 @@ class Orderer:
         return self._go_on((), now_ms)
 
     def receive(self, peer: bytes, message: bytes, now_ms: int) -> Sequence[OrderingEffect]:
-        """Take a message of the orderer with the account `peer`. Raises MalformedError; nothing has changed then."""
-        if peer not in self._ledger.channel.orderers and peer not in self._ledger.network.ordered.channel.orderers:
-            raise MalformedError(f"{peer.hex()[:16]} is no orderer of the channel")
+        """Take a message of the orderer with the account `peer`. Raises MalformedError; nothing has changed then.
+
+        Who is no orderer is not heeded, and not blamed: it may have been removed, or be a new one that others know of.
+        """
+        if peer not in self._ledger.channel.orderers and peer not in self._rules.channel.orderers:
+            return ()
         return self._go_on(self._consenter.receive(peer, message, now_ms), now_ms)
 
     def tick(self, now_ms: int) -> Sequence[OrderingEffect]:
         """Do what is due."""
-        effects = [*self._consenter.tick(now_ms), *self._consenter.align(self._ledger.channel.orderers, now_ms)]
+        orderers = self._ledger.channel.orderers
+        effects = [*self._consenter.tick(now_ms)]
+        if not self._may_seal(now_ms):
+            effects += self._consenter.hand_over(orderers, now_ms)
+        effects += self._consenter.align(orderers, now_ms)
         return self._go_on(effects, now_ms)
 
     def next_deadline_ms(self) -> int | None:
         """When to tick next; None when nothing is due."""
-        times = [self._consenter.next_deadline_ms()]
-        if self.leads:
+        times = [self._consenter.next_deadline_ms(), self._repeat_ms]
+        if self.leads and self._may_order and not self._stalled:
             times.append(self._cutter.due_ms())
             times.append(self._idle_due_ms())
         return min((time for time in times if time is not None), default=None)
@@ -141,7 +158,8 @@ class Orderer:
         """Carry on with what the consenter said, and give it what there is to order."""
         done = self._follow(effects, now_ms)
         self._catch_up(done, now_ms)
-        if self.leads:
+        self._may_order = self._may_seal(now_ms)
+        if self.leads and self._may_order:
             for batch in self._batches(now_ms):
                 self._stalled.append(self._encoded(batch, now_ms))
             while self._stalled:
@@ -153,6 +171,17 @@ class Orderer:
                 self._cut_ms = now_ms
                 done += self._follow(proposed, now_ms)
         return done
+
+    def _may_seal(self, at_ms: int) -> bool:
+        """Whether what this one signs at that time counts."""
+        channel = self._ledger.channel
+        if self._me not in channel.orderers:
+            return False
+        try:
+            identities(channel).principal(self._signer.certificate, self._me, at_ms)
+        except Refused:
+            return False
+        return True
 
     def _batches(self, now_ms: int) -> list[list[Waiting]]:
         """What is to be proposed now."""
@@ -221,49 +250,82 @@ class Orderer:
 
     def _publish_again(self) -> list[OrderingEffect]:
         """The leader before this one may have died before anybody heard of its last block."""
-        block = self._ledger.block(self._tip[0].height) if self._tip[0].height else None
+        head = self._ledger.head
+        block = self._ledger.block(head.height) if head.height else None
         return [Broadcast("blocks", encode(block))] if block is not None else []
 
     def _catch_up(self, done: list[OrderingEffect], now_ms: int) -> None:
-        """Follow a ledger that got blocks from others, and make those that waited for it."""
-        head = self._ledger.head
-        if head.height > self._tip[0].height:
-            self._tip, self._cut_ms = (head, self._ledger.head_id), now_ms
+        """Go on when the ledger did, and see that it does."""
         self._make_blocks(done, now_ms)
         self._compact(done, now_ms)
+        if self._made is None and not self._late:
+            self._repeat_ms = None
+        elif self._repeat_ms is None:
+            self._repeat_ms = now_ms + self._rules.tick_ms * self._rules.election_ticks
+        elif now_ms >= self._repeat_ms:
+            self._repeat_ms = now_ms + self._rules.tick_ms * self._rules.election_ticks
+            done += self._repeat()
+
+    def _repeat(self) -> list[OrderingEffect]:
+        """Messages were lost, or others have what is missing here: publish one's signature again, ask an orderer."""
+        effects: list[OrderingEffect] = []
+        if self._made is not None and self._made.seal:
+            effects.append(Broadcast("blocks", encode(self._made)))
+        orderers = [peer for peer, status in self._ledger.members().items() if status.orders]
+        if orderers:
+            self._turn += 1
+            ask = encode(GetBlocks(self._ledger.head.height + 1))
+            effects.append(Ask(orderers[self._turn % len(orderers)], ask))
+        return effects
 
     def _make_blocks(self, done: list[OrderingEffect], now_ms: int) -> None:
-        while self._late and self._tip[0].height >= self._until:
+        """Make blocks of what is committed, each once the ledger has the one before."""
+        head = self._ledger.head
+        if self._made is not None and head.height >= self._made.header.height:
+            self._made = None
+        while self._late and self._made is None and self._ledger.head.height >= self._until:
             commit = self._late.popleft()
-            if commit.index <= self._tip[0].nonce:
+            if commit.index <= self._ledger.head.nonce:
                 continue  # it is in a block that came from others, or from before a restart
             try:
                 block = self._block_of(commit)
-                done += self._take(block, now_ms)
             except (MalformedError, InvalidBlockError) as error:
                 done.append(Unusable(commit.index, str(error)))
+                # If it was this one's, before it was told to stop: what was in it waits in the pool.
+                self._cutter.flush()
+                self._cursor = 0
+                continue
+            done += self._take(block, now_ms)
 
     def _block_of(self, commit: Commit) -> Block:
+        """The block of an entry. Whether there is one must not depend on who asks, or orderers would part."""
         batch = decode(Batch, commit.data, limit=MAX_BLOCK_BYTES)
         if len(batch.transactions) != len(batch.evidence):
             raise MalformedError(
                 f"{len(batch.transactions)} transactions with {len(batch.evidence)} pieces of evidence"
             )
-        parent, parent_id = self._tip
-        block = build_block(parent, parent_id, batch, commit.index)
-        return seal(block, self._signer)
+        if batch.producer not in self._ledger.channel.orderers:
+            raise InvalidBlockError(f"{batch.producer.hex()[:16]} is no orderer any more")
+        block = build_block(self._ledger.head, self._ledger.head_id, batch, commit.index)
+        if len(encode(block)) > MAX_BLOCK_BYTES - MAX_SEAL_BYTES:
+            raise InvalidBlockError("too long")
+        return block
 
     def _take(self, block: Block, now_ms: int) -> list[OrderingEffect]:
         """Give a block to the ledger beside us, and to everybody when that is for us to do."""
-        effects: list[OrderingEffect] = []
-        config = self._ledger.channel
-        if self._me in config.orderers:
-            effects += self._ledger.receive_block(self._me, block, now_ms)
-            many = (Policy.parse(config.policies.blocks).fewest({"orderer"}) or 1) > 1
-            if many or self._consenter.leader == self._me:
-                saved = 1 if effects and isinstance(effects[0], Save) else 0
-                effects.insert(saved, Broadcast("blocks", encode(block)))
-        self._tip, self._cut_ms = (block.header, block_id(block.header)), now_ms
+        self._cut_ms = now_ms
+        self._made = block
+        channel = self._ledger.channel
+        if not self._may_seal(block.header.time_ms):
+            return []  # others make the same block, and may
+        self._made = block = seal(block, self._signer)
+        effects: list[OrderingEffect] = [*self._ledger.receive_block(self._me, block, now_ms)]
+        many = (Policy.parse(channel.policies.blocks).fewest({"orderer"}) or 1) > 1
+        if many or self._consenter.leader == self._me:
+            saved = 1 if effects and isinstance(effects[0], Save) else 0
+            effects.insert(saved, Broadcast("blocks", encode(block)))
+        if self._ledger.head.height >= block.header.height:
+            self._made = None
         return effects
 
     def _compact(self, done: list[OrderingEffect], now_ms: int) -> None:

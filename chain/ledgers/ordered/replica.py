@@ -1,6 +1,7 @@
 """Blocks in, committed blocks out: judges what orderers sealed, keeps what came too soon, notices forks."""
 
 from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from chain.codec import block_id
@@ -45,8 +46,8 @@ class Replica:
         one before is missing, or their time has not come."""
         self._told: OrderedDict[BlockId, None] = OrderedDict()
         """Forks that were reported."""
-        self._sealing: OrderedDict[BlockId, dict[bytes, Signed]] = OrderedDict()
-        """Who has signed blocks that not enough orderers have signed."""
+        self._sealing: dict[BlockId, dict[bytes, Signed]] = {}
+        """Who has signed which block after the head, while not enough orderers have signed one: each of them one."""
         self._roots: OrderedDict[int, bytes] = OrderedDict()
 
     @property
@@ -144,17 +145,40 @@ class Replica:
         """Commit a block that follows the head, when enough orderers signed it; else remember who did."""
         config = self.channel
         seals = seals_of(block, config)
+        found = block_id(block.header)
         if not is_sealed(block, seals, config):
-            signed = self._sealing.setdefault(block_id(block.header), {})
-            signed |= {one.certificate.account: one for one in seals}
-            if len(self._sealing) > MAX_WAITING_BLOCKS:
-                self._sealing.popitem(last=False)
-            block = sealed(block, signed.values())
-            if not is_sealed(block, tuple(signed.values()), config):
+            block = self._gather(found, block, seals, taken)
+            if not is_sealed(block, seals_of(block, config), config):
                 return
+        for other, signed in self._sealing.items():
+            if other != found:
+                self._accuse(block.header.height, found, other, signed, taken)
         applied = commit(self.network, self.state, block)
         self.append(block, applied.receipts, applied.state)
         taken.committed.append((block, applied.receipts, applied.state))
+
+    def _gather(self, found: BlockId, block: Block, seals: Sequence[Signed], taken: Taken) -> Block:
+        """The block with all signatures that were heard. Of a signer the last block counts, so liars crowd out nobody."""
+        for one in seals:
+            account = one.certificate.account
+            for other, signed in list(self._sealing.items()):
+                if other != found and account in signed:
+                    del signed[account]
+                    if not signed:
+                        del self._sealing[other]
+                    self._accuse(block.header.height, other, found, [account], taken)
+        signed = self._sealing.setdefault(found, {})
+        signed |= {one.certificate.account: one for one in seals}
+        return sealed(block, signed.values())
+
+    def _accuse(self, height: int, ours: BlockId, other: BlockId, signers: Iterable[bytes], taken: Taken) -> None:
+        """Tell once of another block than ours."""
+        if other in self._told:
+            return
+        self._told[other] = None
+        if len(self._told) > MAX_WAITING_BLOCKS:
+            self._told.popitem(last=False)
+        taken.forks.append(Equivocated(height, ours, other, tuple(Account(one) for one in sorted(signers))))
 
     def _fork(self, peer: bytes, block: Block, taken: Taken) -> None:
         """Another block than ours, or on top of one, signed by orderers of ours: at least one of them signed two."""
@@ -163,11 +187,5 @@ class Replica:
         if ours is None:
             taken.strays.append(peer)
             return
-        found = block_id(header)
-        if found in self._told:
-            return
-        self._told[found] = None
-        if len(self._told) > MAX_WAITING_BLOCKS:
-            self._told.popitem(last=False)
-        accounts = tuple(Account(one.certificate.account) for one in seals_of(block, self.channel))
-        taken.forks.append(Equivocated(header.height, ours, found, accounts))
+        signers = (one.certificate.account for one in seals_of(block, self.channel))
+        self._accuse(header.height, ours, block_id(header), signers, taken)

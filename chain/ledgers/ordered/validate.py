@@ -2,8 +2,8 @@
 
 In order, each transaction gets a code. Checked are its evidence, both signatures and the right to write, that it is no
 duplicate and not too old, its endorsement policies, and that what it read is still so: versions of keys (MVCC) and
-whole ranges (phantoms). Valid ones change the state; the others stay in the block and change nothing. A transaction
-sees those before it in the block, as in Fabric: whoever read what one of them wrote is in conflict.
+whole ranges (phantoms). Valid ones change the state; the others stay in the block and change nothing but that their ids
+are used up. A transaction sees those before it in the block, as in Fabric: whoever read what one of them wrote is in conflict.
 """
 
 from collections.abc import Iterator
@@ -78,20 +78,27 @@ def commit(network: Network, parent_state: WorldState, block: Block) -> Applied:
         return known
     scene = _Scene(network.ordered, config_of(parent_state), network, header.time_ms)
     state = _forget(parent_state, scene, Version(header.height, len(block.transactions)))
-    receipts = []
+    receipts: list[Receipt] = []
     for index, (transaction, evidence) in enumerate(zip(block.transactions, block.evidence, strict=True)):
         tx = transaction_id(transaction)
+        writes: dict[bytes, bytes | None] = {}
         try:
             envelope = examine(scene, transaction, evidence)
+            # Its sender wants it, so its id is used up, whatever comes of it: one that is in conflict now must not take
+            # effect when it is ordered again later, for its sender has been told that it did not (Fabric does so too).
+            writes[seen_key(transaction.nonce, tx)] = b""
             check_current(scene, state, tx, envelope)
         except Invalid as invalid:
-            receipts.append(Receipt(tx, False, invalid.code.value, f"{invalid.detail}"[:MAX_DETAIL], _NIL, 0, ()))
-            continue
-        response = envelope.evidence.response
-        writes: dict[bytes, bytes | None] = {write.key: write.value for write in response.writes}
-        writes[seen_key(transaction.nonce, tx)] = b""
-        state = state.apply(writes, Version(header.height, index))
-        receipts.append(Receipt(tx, True, "", "", response.result, response.gas, response.events))
+            receipt = Receipt(tx, False, invalid.code.value, f"{invalid.detail}"[:MAX_DETAIL], _NIL, 0, ())
+            if invalid.code is ValidationCode.DUPLICATE_TXID:
+                writes = {}
+        else:
+            response = envelope.evidence.response
+            writes |= {write.key: write.value for write in response.writes}
+            receipt = Receipt(tx, True, "", "", response.result, response.gas, response.events)
+        if writes:
+            state = state.apply(writes, Version(header.height, index))
+        receipts.append(receipt)
     applied = Applied(state, tuple(receipts))
     APPLIED.keep(header, parent_state.root, network.registry, applied)
     return applied
