@@ -12,7 +12,6 @@ An altered transaction never takes effect, for its sender did not sign it: it on
 """
 
 from collections.abc import Callable
-from functools import partial
 
 from msgspec.structs import replace
 
@@ -63,11 +62,10 @@ class LyingOrderer(Member):
             return
         lie = encode(seal(false, self.signer))
         for place, other in enumerate(self.trial.others(self)):
-            said = data if self.halves and place % 2 else lie
-            self.trial.deliver(self, other.account, partial(self._tell, topic, said))
+            self._tell(other, data if self.halves and place % 2 else lie)
 
-    def _tell(self, topic: str, said: bytes, to: Member) -> None:
-        to.hear(self, topic, said)
+    def _tell(self, other: Member, block: bytes) -> None:
+        self.trial.deliver(self, other.account, lambda to: to.hear(self, "blocks", block))
 
 
 def run_lies(
