@@ -50,7 +50,7 @@ def run(size: Size, *, seed: int = 1, progress: Progress = lambda _: None) -> di
         with _seldom_collecting():
             calls.extend(_throughput(size.throughput, seed, progress))
             waits.extend(_latency(size.latency, seed, progress))
-    except KeyboardInterrupt:
+    except* KeyboardInterrupt:  # trio's nurseries put it into a group
         interrupted = True
     return {
         "bench": "ordered",
@@ -86,11 +86,11 @@ def _throughput(size: ThroughputSize, seed: int, progress: Progress) -> Iterator
     for load, rates, shared in plan:
         for per_s in rates:
             row = ordered_throughput.measure(load, per_s, size, shared=shared, seed=seed)
+            yield row
             progress(
                 f"{_load(row)}, {per_s:,} calls/s asked for: {row.sent_per_s:,.0f} sent, {row.committed_per_s:,.0f} "
                 f"committed, {row.valid_per_s:,.0f} valid a second, p50 {row.p50_ms} ms"
             )
-            yield row
 
 
 def _latency(size: LatencySize, seed: int, progress: Progress) -> Iterator[LatencyRow]:
@@ -98,11 +98,11 @@ def _latency(size: LatencySize, seed: int, progress: Progress) -> Iterator[Laten
     wanted = [(*variant, endorsers, True) for variant in size.variants for endorsers in size.endorsers]
     for links, consensus, endorsers, shared in [*wanted, *unshared]:
         row = ordered_latency.measure(endorsers, links, consensus, size, shared=shared, seed=seed)
+        yield row
         progress(
             f"{_variant(row)}, {endorsers} endorsers: update p50 {row.update_p50_ms:.1f} ms, "
             f"query p50 {row.query_p50_ms:.2f} ms"
         )
-        yield row
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

@@ -295,3 +295,14 @@ def test_the_shipped_partition_heals(tmp_path):
     assert what_went_wrong(run.report) == []
     assert check(run.journal, Bounds()) == []
     assert run.report["reports"]["confirmed"] >= 3
+
+
+def test_faults_and_peerings_of_another_ledger_strike_nobody(tmp_path):
+    """One scenario runs on both ledgers: here nobody orders or endorses, and the miner that is named is struck all the same."""
+    scenario = small(
+        faults=[fault(1, "crash", actors=["orderer", "endorser:50%", "miner-01"], for_s=1)],
+        network__direct=["endorser-01", "mec-01", "miner-02"],
+    )
+    run = simulate(scenario, tmp_path, seconds=5.0)
+    assert what_went_wrong(run.report) == []
+    assert {record["a"] for record in of_kind(run.journal, "down")} == {"miner-01"}

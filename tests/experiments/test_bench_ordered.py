@@ -80,9 +80,21 @@ def test_overload__sends_less_and_ends_all_the_same(monkeypatch):
 
 def test_table_shows_every_row_and_what_was_published(report):
     text = table(report)
-    assert len([line for line in text.splitlines() if line.startswith(("low", "disjoint", "hot"))]) == 4
+    assert len([line for line in text.splitlines() if line.startswith(("low ", "low, ", "disjoint ", "hot "))]) == 4
     assert len([line for line in text.splitlines() if line.startswith("memory, ")]) == 4
     assert "1,800-2,100" in text
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), BaseExceptionGroup("of a nursery", [KeyboardInterrupt()])])
+def test_interrupted__keeps_what_is_done(stop):
+    def progress(_):
+        raise stop
+
+    report = run(Size(TINY.throughput, LatencySize(endorsers=())), progress=progress)
+    assert report["interrupted"]
+    assert len(report["rows"]) == 1
+    assert report["figures"]["valid_tx_per_s"] > 0
+    assert "low" in table(report)
 
 
 def test_plot(report, tmp_path):

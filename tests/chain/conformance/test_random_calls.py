@@ -119,6 +119,10 @@ class Player:
         contract, method = where
         self.story.attempt(who, method, *args, contract=contract)
 
+    def until(self, time_ms: int) -> None:
+        """Let a window pass, and in any case the time that the last call may take."""
+        self.story.until(max(time_ms, self.story.time_ms + 1_000))
+
     def go_on(self, place: int) -> None:
         """Do the next thing that honest actors would."""
         report = self.pick(place)
@@ -132,10 +136,10 @@ class Player:
             group, _ = self.sealed[report]
             for member, who in enumerate(group):
                 self.vote(place, who, member, True)
-            self.story.until(max(self.story.time_ms, self.story.progress(report).vote_until_ms))
+            self.until(self.story.progress(report).vote_until_ms)
             for who in group[place % 2 :]:
                 self.reveal(place, who, True)
-            self.story.until(max(self.story.time_ms, self.story.progress(report).reveal_until_ms))
+            self.until(self.story.progress(report).reveal_until_ms)
             self.tally(place, MEC)
         elif status == "confirmed":
             self.of(place, FACILITY, "take")

@@ -24,6 +24,7 @@ from chain.ledgers.ordered.ledger import OrderedLedger
 from chain.ledgers.ordered.msp import issue
 from chain.ledgers.ordered.update import sign_update
 from chain.ledgers.ordered.values import SEAL, Batch, Endorsed, Envelope, Proposal, nonce_at
+from chain.state import WorldState
 from chain.transition import APPLIED
 from chain.values import MAX_INT
 from tests.chain.ordered import cabinet
@@ -93,6 +94,11 @@ def found(
     return Network.found(replace(genesis(), ledger=ordered, balances=balances), REGISTRY)
 
 
+def contents_root(ledger: OrderedLedger) -> bytes:
+    """Root of the state without the ids that are used up: those of invalid transactions are, too."""
+    return WorldState.of((k, e) for k, e in ledger.state.scan(b"") if not k.startswith(b"seen/")).root
+
+
 class Consortium:
     """Three organisations' peers on one channel, and whoever wants to lie to them."""
 
@@ -117,6 +123,10 @@ class Consortium:
     @property
     def root(self) -> bytes:
         return self.one.state.root
+
+    @property
+    def contents(self) -> bytes:
+        return contents_root(self.one)
 
     # --- clients ----------------------------------------------------------------------------------------------
 

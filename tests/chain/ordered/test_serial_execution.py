@@ -173,12 +173,11 @@ def test_state_is_that_of_serial_execution(rounds):
 
 
 def judge(model, one):
-    """Whether the model takes it; if so it is carried out. Its id is used up either way."""
+    """Whether the model takes it; if so it is carried out."""
     envelope, call, looked, saw = one
-    if id(envelope) in model.done:
-        return False
-    model.done.add(id(envelope))
-    if model.sight(looked) != saw:
+    first = id(envelope) not in model.done
+    model.done.add(id(envelope))  # an id serves once, whatever comes of it
+    if not first or model.sight(looked) != saw:
         return False
     model.run(call)
     return True
