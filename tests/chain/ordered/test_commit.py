@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from chain.codec import encode, transaction_id
+from chain.errors import Refused
 from chain.ledgers.ordered.channel import ContractPolicy
 from chain.ledgers.ordered.endorse import endorse, seen_key
 from chain.ledgers.ordered.update import revoke, with_batch
