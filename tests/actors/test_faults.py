@@ -277,7 +277,9 @@ def test_distance_makes_latency(tmp_path):
 def test_handling_costs_time(tmp_path):
     free = simulate(small(network__jitter_ms=0), tmp_path, seconds=20).report["gossip"]
     dear = simulate(small(network__jitter_ms=0, network__handling_ms=20), tmp_path, seconds=20).report["gossip"]
-    assert dear["p50_ms"] >= free["p50_ms"] + 20
+    # Links take 25 ms, rounded up to a quantum.
+    assert free["p50_ms"] < 27
+    assert dear["p50_ms"] >= 25 + 20
     assert dear["delivered"] > 50
 
 

@@ -74,7 +74,7 @@ def test_scaled__reject_fewer_actors_than_roles(kind, wanted, actors):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("actors", [6, 20, 60, 500, 2_000])
+@pytest.mark.parametrize("actors", [6, 20, 60, 500, 1_000])
 def test_a_scaled_population_can_be_founded(kind, actors):
     scenario = scaled(with_counts({}, kind), actors)
     members, city = members_of(scenario)
