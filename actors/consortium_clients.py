@@ -215,7 +215,9 @@ class Clients:
         for receipt in receipts:
             call = self._waiting.get(receipt.transaction)
             if call is not None and call.gateway is member:
-                self._told(call, receipt)
+                # Of a copy that is a duplicate, what became of the first counts; before a crash, nobody may have been told.
+                found = member.ledger.receipt(receipt.transaction)
+                self._told(call, found[1] if found is not None else receipt)
 
     def _told(self, call: Call, receipt: Receipt) -> None:
         if receipt.transaction != call.transaction or self._waiting.pop(receipt.transaction, None) is None:

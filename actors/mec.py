@@ -19,7 +19,7 @@ from actors.scenario import MecConfig
 from actors.sensing.mobility import Point
 from chain.codec import block_id, encode
 from chain.contract import state_key
-from chain.contracts.spatial_board import report_key, served_key
+from chain.contracts.spatial_board import assigned_at_ms, report_key, served_key
 from chain.contracts.spatial_draw import SealedGroup, draw_group, seal_group
 from chain.contracts.spatial_records import ASSIGNED, PENDING, Content, Progress, Report
 from chain.errors import MalformedError, Refused
@@ -172,8 +172,8 @@ class MecNode:
                 tried = []
                 await self.node.next_block()
                 continue
-            assert outcome.header is not None  # noqa: S101 - an included transaction has a block
-            await self._send_ballots(report, content, sealed, bearers, outcome.header.time_ms)
+            assert outcome.receipt is not None  # noqa: S101 - an included transaction has a receipt
+            await self._send_ballots(report, content, sealed, bearers, assigned_at_ms(outcome.receipt))
             return sealed
         return None
 

@@ -36,6 +36,7 @@ MAX_QUEUED = 512
 SENDERS = 3
 """Requests to one orderer that are under way at a time."""
 WORD_TIMEOUT_S = 5.0
+STATUS_PAUSE_S = 0.02
 
 Words = Annotated[tuple[Annotated[bytes, Meta(max_length=MAX_WORD_BYTES)], ...], Meta(max_length=MAX_WORDS)]
 
@@ -76,9 +77,26 @@ class Orderer:
                 if not self.world.begun.is_set():
                     # Who stands before it knows of the others only disturbs them.
                     await self.world.begun.wait()
+                if self._store.load() is None and await self._is_late():
+                    self.core.distrust()
+                    self.world.journal.record(self.name, "votes_lost")
                 self._started = True
                 self._feed(self.core.start(self.world.clock.now_ms()))
                 await self._keep_time()
+
+    async def _is_late(self) -> bool:
+        """Whether the channel has blocks already, as far as enough orderers to elect somebody know.
+
+        Who has no votes and no log is new, like everybody when a channel begins, or has lost its disk.
+        """
+        ledger = self.core.ledger
+        others = [one for one in ledger.channel.orderers if one != self.identity.account]
+        while ledger.head.height == 0:
+            told = [status for status in ledger.members().values() if status.orders]
+            if len(told) >= (len(others) + 1) // 2:
+                return any(status.height for status in told)
+            await trio.sleep(STATUS_PAUSE_S)
+        return True
 
     # --- into the core ----------------------------------------------------------------------------------------
 

@@ -174,7 +174,7 @@ def table(report: dict[str, Any]) -> str:
     """Render a report of `run` for people."""
     lines = [
         (
-            f"{'load':14}{'asked/s':>8}{'sent/s':>9}{'in blocks/s':>12}{'valid/s':>9}{'goodput':>9}{'p50 ms':>8}{'p99 ms':>8}"
+            f"{'load':14}{'asked/s':>8}{'sent/s':>9}{'in blocks/s':>12}{'valid/s':>9}{'/CPU s':>8}{'goodput':>9}{'p50 ms':>8}{'p99 ms':>8}"
             f"{'tries':>7}{'given up':>9}{'unfinished':>11}"
         )
     ]
@@ -184,7 +184,7 @@ def table(report: dict[str, Any]) -> str:
             p50, p99 = (f"{value:,.0f}" if value is not None else "-" for value in (row.p50_ms, row.p99_ms))
             lines.append(
                 f"{_load(row):14}{row.requested_per_s:>8,}{row.sent_per_s:>9,.0f}{row.committed_per_s:>12,.0f}"
-                f"{row.valid_per_s:>9,.0f}{row.goodput_share:>9.1%}{p50:>8}{p99:>8}"
+                f"{row.valid_per_s:>9,.0f}{row.valid_per_cpu_s:>8,.0f}{row.goodput_share:>9.1%}{p50:>8}{p99:>8}"
                 f"{row.attempts_per_call:>7.2f}{row.given_up:>9,}{row.unfinished:>11}"
             )
     lines += [

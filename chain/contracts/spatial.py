@@ -160,7 +160,7 @@ def assign(ctx: Context, report: ReportId, candidates_commitment: Commitment, gr
     assignment = Assignment(ctx.sender, recorded.height, ctx.time_ms, candidates_commitment, group_root)
     ctx.put(assignment_key(report), assignment)
     save_report(ctx, found, replace(found, status=ASSIGNED, assigned_ms=ctx.time_ms))
-    ctx.emit("assigned", report=report, assigner=ctx.sender, group_root=group_root)
+    ctx.emit("assigned", report=report, assigner=ctx.sender, group_root=group_root, assigned_ms=ctx.time_ms)
 
 
 @call

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from chain.codec import transaction_id
 from chain.contract import Registry
+from chain.contracts.spatial_board import assigned_at_ms
 from chain.contracts.spatial_draw import replay_draw
 from chain.contracts.spatial_records import Assignment, Opening
 from chain.contracts.spatial_rules import SpatialRules
@@ -92,7 +93,7 @@ class Course:
             if tried and receipt.reason in _BLAMED and len(self.refused) < MAX_SHOWN:
                 self.refused.append(found)
         elif found.method == "assign":
-            self.assigned, self.assigned_ms = found, block.header.time_ms
+            self.assigned, self.assigned_ms = found, assigned_at_ms(receipt)
         elif found.method == "vote":
             self.votes += 1
         else:

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from chain.codec import decode_own, encode
-from chain.contract import Context, state_key
+from chain.contract import Context, event_fields, state_key
 from chain.contracts.spatial_cells import cell_key, cell_of, cell_prefix, cells_around
 from chain.contracts.spatial_records import Assignment, Ballot, Content, Operator, Report, ReportId, Responses
 from chain.contracts.spatial_rules import SpatialRules
 from chain.geodesy import haversine_mm
 from chain.state import WorldState
-from chain.values import Account
+from chain.values import Account, Receipt
 
 _RULES = b"rules"
 
@@ -131,6 +131,16 @@ def save_report(ctx: Context, before: Report, after: Report) -> None:
     ctx.delete(status_key(before.status, before.recorded_ms, before.id))
     ctx.put(status_key(after.status, after.recorded_ms, after.id), True)
     ctx.put(report_key(after.id), after)
+
+
+def assigned_at_ms(receipt: Receipt) -> int:
+    """When the call of `assign` with this receipt took place: its time to vote begins then.
+
+    It is the block's time on proof of work, but on an ordered ledger the proposal's, a little before.
+    """
+    (event,) = (event for event in receipt.events if (event.contract, event.name) == ("spatial", "assigned"))
+    at_ms: int = event_fields(event)["assigned_ms"]
+    return at_ms
 
 
 def vote_until_ms(rules: SpatialRules, assignment: Assignment) -> int:

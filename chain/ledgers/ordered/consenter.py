@@ -13,7 +13,7 @@ from chain.errors import MalformedError, Refused
 from chain.ledgers.ordered.channel import OrderedRules
 from chain.ledgers.ordered.raft.config import RaftConfig
 from chain.ledgers.ordered.raft.events import BecameLeader, Commit, Effect, SteppedDown
-from chain.ledgers.ordered.raft.messages import Configuration
+from chain.ledgers.ordered.raft.messages import Append, Configuration, RequestVote, decode_message
 from chain.ledgers.ordered.raft.node import RaftNode
 from chain.ledgers.ordered.raft.store import Stored
 from chain.values import MAX_BLOCK_BYTES
@@ -50,6 +50,9 @@ class Consenter(Protocol):
 
     def compact(self, index: int, data: bytes) -> Sequence[Effect]:
         """Forget entries up to `index`: `data` names the state after them."""
+
+    def distrust(self) -> None:
+        """This one's votes and log are lost: it must not be counted on until it has what others committed with it."""
 
     def align(self, orderers: Sequence[bytes], now_ms: int) -> Sequence[Effect]:
         """Take a step towards these being the members, when this one leads."""
@@ -92,6 +95,9 @@ class Solo:
 
     def compact(self, index: int, data: bytes) -> Sequence[Effect]:  # noqa: ARG002
         return ()
+
+    def distrust(self) -> None:
+        """Nobody votes."""
 
     def align(self, orderers: Sequence[bytes], now_ms: int) -> Sequence[Effect]:  # noqa: ARG002
         return ()
@@ -138,6 +144,8 @@ class Raft:
         )
         self._first: int | None = None
         """Index of the first entry of the term that this node leads."""
+        self._votes = True
+        """Whether it grants votes. Who forgot its log could help somebody to lead who lacks what it had acknowledged."""
 
     @property
     def leader(self) -> bytes | None:
@@ -154,7 +162,15 @@ class Raft:
         return self._note(self._node.propose(data, now_ms))
 
     def receive(self, peer: bytes, message: bytes, now_ms: int) -> Sequence[Effect]:
-        return self._note(self._node.receive(peer, message, now_ms))
+        if self._votes:
+            return self._note(self._node.receive(peer, message, now_ms))
+        decoded = decode_message(message, limit=MAX_WORD_BYTES)
+        if isinstance(decoded, RequestVote):
+            return ()
+        effects = self._note(self._node.receive(peer, message, now_ms))
+        # A leader was elected by a quorum without this one, so all that was committed with its help is up to there.
+        self._votes = isinstance(decoded, Append) and 0 < decoded.commit <= self._node.log.commit
+        return effects
 
     def tick(self, now_ms: int) -> Sequence[Effect]:
         return self._note(self._node.tick(now_ms))
@@ -164,6 +180,9 @@ class Raft:
 
     def compact(self, index: int, data: bytes) -> Sequence[Effect]:
         return self._note(self._node.compact(min(index, self._node.log.applied), data))
+
+    def distrust(self) -> None:
+        self._votes = False
 
     def align(self, orderers: Sequence[bytes], now_ms: int) -> Sequence[Effect]:
         node = self._node

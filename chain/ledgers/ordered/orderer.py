@@ -109,6 +109,11 @@ class Orderer:
         self._compacted = ledger.head.height
 
     @property
+    def ledger(self) -> OrderedLedger:
+        """The replica beside it."""
+        return self._ledger
+
+    @property
     def leader(self) -> bytes:
         """Account of the orderer that leads, as far as this one knows; empty when nobody does."""
         return self._consenter.leader or b""
@@ -121,6 +126,10 @@ class Orderer:
     def start(self, now_ms: int) -> Sequence[OrderingEffect]:
         """To be called once, before anything else."""
         return self._go_on(self._consenter.start(now_ms), now_ms)
+
+    def distrust(self) -> None:
+        """To be called before `start` by who lost its Raft store: it grants no votes until it has what a leader committed."""
+        self._consenter.distrust()
 
     def offer(self, now_ms: int) -> Sequence[OrderingEffect]:
         """To be called when the ledger's pool or chain has changed."""

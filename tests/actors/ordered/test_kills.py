@@ -30,6 +30,6 @@ def test_nothing_acknowledged_is_lost_when_members_are_killed_and_come_back_from
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10, 16))
 def test_fifty_kills_with_files(tmp_path, seed):
-    storm = kill(tmp_path, seed, 80)
+    storm = kill(tmp_path, seed, 100)
     assert storm.kills >= 50
     assert len(storm.clients.acknowledged) == len(storm.clients.calls)
