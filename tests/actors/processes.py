@@ -13,7 +13,8 @@ from pathlib import Path
 
 from actors.data_directory import DataDirectory
 from chain.codec import block_id
-from chain.genesis import Network
+from chain.genesis import Network, kind_of
+from chain.ledgers.ordered.ledger import OrderedLedger
 from chain.ledgers.pow.ledger import PowLedger
 from chain.sqlite_store import SqliteStore
 from chain.state import WorldState
@@ -146,7 +147,8 @@ def kept(data: Path, name: str) -> Kept:
     (path,) = [p for p in data.glob("*.sqlite") if p.name.startswith(name)]
     store = SqliteStore(path, network.id)
     try:
-        core = PowLedger(network, loaded=store.load(), archive=store)
+        make = OrderedLedger if kind_of(genesis) == "ordered" else PowLedger
+        core = make(network, loaded=store.load(), archive=store)
         headers = [header for h in range(core.final.height + 1) if (header := core.header(h)) is not None]
         return Kept({h.height: block_id(h) for h in headers}, {bytes(h.producer) for h in headers}, core.final_state)
     finally:
