@@ -33,9 +33,9 @@ class LatencySize:
     calls: int = CALLS
     variants: Sequence[tuple[Links, Consensus]] = (
         ("memory", "raft"),
+        ("tcp", "raft"),  # before the others, for a bench that is interrupted keeps its rows
         ("memory", "solo"),
         ("lan", "raft"),
-        ("tcp", "raft"),
         ("tcp", "solo"),
     )
     warm_s: float = 2.5
