@@ -7,7 +7,9 @@ from itertools import takewhile
 
 from chain.codec import transaction_id
 from chain.errors import Refused
+from chain.ledgers.ordered.endorse import seen_key
 from chain.ledgers.ordered.values import Envelope, encoded_evidence, made_ms
+from chain.state import WorldState
 from chain.values import Account, TxId
 
 
@@ -91,6 +93,10 @@ class EnvelopePool:
         """Take out what no block may hold any more."""
         late = [tx for tx, one in self._waiting.items() if made_ms(one.envelope.transaction) + self._ttl_ms < now_ms]
         return [envelope for tx in late if (envelope := self.remove(tx)) is not None]
+
+    def seen_in(self, state: WorldState) -> list[TxId]:
+        """Those whose ids are used up: they are in blocks already."""
+        return [tx for tx, one in self._waiting.items() if seen_key(one.envelope.transaction.nonce, tx) in state]
 
     def next_expiry_ms(self) -> int | None:
         """When the one that has waited longest expires; none before does that matter much."""

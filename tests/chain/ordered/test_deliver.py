@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from chain.codec import encode
 from chain.errors import MalformedError
 from chain.ledger import Ask, Penalise
+from chain.ledgers.ordered.catchup import CatchUp
 from chain.ledgers.ordered.deliver import (
     Blocks,
-    CatchUp,
     GetBlocks,
     GetState,
     GetStatus,
