@@ -65,10 +65,12 @@ class CatchUp:
             self._said[peer] = (height, oldest)
 
     def obtainable(self, height: int) -> bool:
-        """Whether somebody says that it has the block of that height, and has not been found to tell a lie about that."""
-        return any(
-            oldest <= height <= last and self._silent[peer] < _SILENT for peer, (last, oldest) in self._said.items()
-        )
+        """Whether somebody may have the block of that height: says so, and was not found to lie; or has yet to speak."""
+        for peer in self._claims:
+            last, oldest = self._said.get(peer, (height, 0))
+            if oldest <= height <= last and self._silent[peer] < (_SILENT if peer in self._said else 1):
+                return True
+        return False
 
     def lacks(self, peer: bytes, height: int) -> None:
         """`peer` was asked for the block of that height, and has not given it."""

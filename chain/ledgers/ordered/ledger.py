@@ -8,10 +8,11 @@ majority, it cannot.
 Every block is final when it is committed. Cost: a block is validated once per replica, or once per process.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from chain.codec import block_id, encode
+from chain.codec import block_id, encode, transaction_id
 from chain.errors import InvalidBlockError, MalformedError, Refused, StoreError
 from chain.genesis import Network
 from chain.ledger import (
@@ -51,10 +52,12 @@ from chain.ledgers.ordered.proof import CommitProof, prove
 from chain.ledgers.ordered.replica import Replica, Taken
 from chain.ledgers.ordered.serving import Server
 from chain.ledgers.ordered.validate import commit
-from chain.ledgers.ordered.values import Endorsed, Envelope, Proposal, Response
+from chain.ledgers.ordered.values import Endorsed, Envelope, Proposal, Response, made_ms
 from chain.state import WorldState
 from chain.store import Archive, Loaded
 from chain.values import MAX_DETAIL, Block, BlockId, Header, Receipt, Transaction, TxId
+
+_EXPIRED = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,8 @@ class OrderedLedger:
         self._catchup = CatchUp(self._config.status_interval_ms)
         self._joining = Joining(self._replica, self._catchup, self._config.snapshot_gap)
         self._statuses: dict[bytes, Status] = {}
+        self._expired: deque[Transaction] = deque(maxlen=_EXPIRED)
+        """That were dropped from the pool by our clock; lately."""
         self._endorsed = 0
         self._codes: dict[str, int] = {}
         self.leader = b""
@@ -382,13 +387,17 @@ class OrderedLedger:
                 parent, parent_id = header, block_id(header)
         except InvalidBlockError as error:
             return self._agreement.outvoted(parent.height, f"members attest a chain that is not ours: {error}")
+        # What our clock said had expired may be in a block that never was here, as may be what waits.
+        ttl_ms, seen_ms = self._rules.proposal_ttl_ms, self.head.time_ms
+        gone = [
+            one for one in self._expired if made_ms(one) + ttl_ms >= seen_ms and not self.receipt(transaction_id(one))
+        ]
+        self._expired.clear()
         self._replica.jump(jump.headers, jump.state)
         self._server.keep(parent.height, jump.state)
         effects: list[LedgerEffect] = [Save(jump.headers, (), parent_id, parent.height, jump.state), Jumped(parent)]
-        # What became of those that are in blocks that never were here, or may be, is not known.
-        gone = self._pool.expire(parent.time_ms)
-        gone += [found for tx in self._pool.seen_in(jump.state) if (found := self._pool.remove(tx)) is not None]
-        effects += [Dropped(envelope.transaction, "outcome_unknown") for envelope in gone]
+        gone += [envelope.transaction for envelope in self._pool.forget(jump.state, parent.time_ms)]
+        effects += [Dropped(transaction, "outcome_unknown") for transaction in gone]
         taken = Taken()
         self._replica.take_due(now_ms, taken)
         return [*effects, *self._effects(taken)]
@@ -442,9 +451,9 @@ class OrderedLedger:
     # --- time -----------------------------------------------------------------------------------------------------
 
     def tick(self, now_ms: int) -> Sequence[LedgerEffect]:
-        late: list[LedgerEffect] = [
-            Dropped(envelope.transaction, "proposal_expired") for envelope in self._pool.expire(now_ms)
-        ]
+        expired = [envelope.transaction for envelope in self._pool.expire(now_ms)]
+        self._expired.extend(expired)
+        late: list[LedgerEffect] = [Dropped(transaction, "proposal_expired") for transaction in expired]
         taken = Taken()
         self._replica.take_due(now_ms, taken)
         return [*late, *self._effects(taken), *self._catchup.tick(now_ms), *self._go_on(now_ms)]

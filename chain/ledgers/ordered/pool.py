@@ -94,9 +94,11 @@ class EnvelopePool:
         late = [tx for tx, one in self._waiting.items() if made_ms(one.envelope.transaction) + self._ttl_ms < now_ms]
         return [envelope for tx in late if (envelope := self.remove(tx)) is not None]
 
-    def seen_in(self, state: WorldState) -> list[TxId]:
-        """Those whose ids are used up: they are in blocks already."""
-        return [tx for tx, one in self._waiting.items() if seen_key(one.envelope.transaction.nonce, tx) in state]
+    def forget(self, state: WorldState, time_ms: int) -> list[Envelope]:
+        """Take out what is in a block already, as far as a state and its block's time tell, or may be and expired."""
+        gone = self.expire(time_ms)
+        seen = [tx for tx, one in self._waiting.items() if seen_key(one.envelope.transaction.nonce, tx) in state]
+        return gone + [envelope for tx in seen if (envelope := self.remove(tx)) is not None]
 
     def next_expiry_ms(self) -> int | None:
         """When the one that has waited longest expires; none before does that matter much."""
