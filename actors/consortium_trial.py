@@ -25,7 +25,7 @@ from chain.contract import Registry
 from chain.errors import InvalidBlockError, MalformedError, Refused
 from chain.genesis import Balance, Network
 from chain.keys import account_of
-from chain.ledger import Ask, Broadcast, Committed, Diverged, Equivocated, Penalise, Save
+from chain.ledger import Ask, Broadcast, Committed, Diverged, Equivocated, Jumped, Penalise, Save
 from chain.ledgers.ordered.channel import (
     BatchLimits,
     ChannelConfig,
@@ -164,6 +164,8 @@ class Member:
                 trial.deliver(self, peer, lambda other: other.hear_orderer(self, message))
             case Committed(block, receipts):
                 trial.on_commit(self, block, receipts)
+                return True
+            case Jumped():
                 return True
             case Equivocated() | Diverged() | Penalise() | Leads():
                 self.seen.append(effect)

@@ -9,9 +9,10 @@ from actors.local_answers import NodeCore
 from actors.messages import ENDORSE
 from actors.verdicts import ACCEPTED, Judgement, judge_block, judge_envelope, judge_transaction
 from actors.world import World
-from chain.codec import decode_block, decode_transaction, encode
+from chain.codec import decode_block, decode_transaction, encode, transaction_id
 from chain.errors import Refused
 from chain.ledger import Broadcast, HeaderStatus, LedgerEffect
+from chain.ledgers.ordered.endorse import seen_key
 from chain.ledgers.ordered.ledger import OrderedLedger
 from chain.ledgers.ordered.msp import Certificate
 from chain.ledgers.ordered.values import Envelope, decode_envelope, made_ms
@@ -183,7 +184,12 @@ class OrderedDialect:
         raise Refused("other_ledger", "transactions of this network do not follow each other")
 
     def is_gone(self, dropped: Transaction) -> bool:
-        """See `Dialect`. Our clock says that it is too late; whether it is, only a block's time tells."""
+        """See `Dialect`. Our clock says that it is too late; whether it is, only a block's time tells.
+
+        One whose id is used up is in a block already, one that never was here if we do not know it.
+        """
+        if seen_key(dropped.nonce, transaction_id(dropped)) in self._core.state:
+            return True
         return self._core.head.time_ms > made_ms(dropped) + self._core.network.ordered.proposal_ttl_ms
 
     def ordering(self) -> tuple[int, bytes]:

@@ -34,6 +34,15 @@ def attest(signer: Signer, height: int, head: BlockId, root: bytes) -> Signed:
     return signer.sign(STATE, _digest(height, head, root))
 
 
+def attester(config: ChannelConfig, height: int, head: BlockId, root: bytes, signed: Signed, now_ms: int) -> Principal:
+    """Who attests that state. Raises Refused (``bad_attestation``) when it is no member's word under `config`."""
+    try:
+        (member,) = signers(config, [signed], STATE, _digest(height, head, root), now_ms)
+    except Refused as refused:
+        raise Refused("bad_attestation", str(refused)) from None
+    return member
+
+
 class Agreement:
     """Who of those that were heard has another state than this replica."""
 
@@ -52,10 +61,7 @@ class Agreement:
 
         Members that satisfy the channel's default endorsement policy and all have one other state outvote us.
         """
-        try:
-            (member,) = signers(config, [signed], STATE, _digest(height, head, root), now_ms)
-        except Refused as refused:
-            raise Refused("bad_attestation", str(refused)) from None
+        member = attester(config, height, head, root, signed, now_ms)
         account = Account(signed.certificate.account)
         ours, our_root = self._state_at(height)
         if our_root is None:
@@ -68,10 +74,16 @@ class Agreement:
             self._others.popitem(last=False)
         effects: list[LedgerEffect] = [Disagreed(height, account)]
         enough = Policy.parse(config.policies.endorsement)
-        if not self.diverged and enough.satisfied(tuple(others.values())):
-            self.diverged = f"{len(others)} members attest another state after block {height}"
-            effects.append(Diverged(height, self.diverged))
+        if enough.satisfied(tuple(others.values())):
+            effects += self.outvoted(height, f"{len(others)} members attest another state after block {height}")
         return effects
+
+    def outvoted(self, height: int, reason: str) -> list[LedgerEffect]:
+        """Enough members attest what cannot be if this replica is right."""
+        if self.diverged:
+            return []
+        self.diverged = reason
+        return [Diverged(height, reason)]
 
     def to_ask(self, height: int) -> bool:
         """Whether all peers are to be asked what they had after that block: a member disagrees, and nobody was yet."""

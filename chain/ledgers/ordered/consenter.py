@@ -36,6 +36,9 @@ class Consenter(Protocol):
     def start(self, now_ms: int) -> Sequence[Effect]:
         """To be called once, before anything else."""
 
+    def carried_out(self, index: int) -> None:
+        """Entries up to `index` are in blocks here; they need not have been in this one's log."""
+
     def propose(self, data: bytes, now_ms: int) -> Sequence[Effect]:
         """Have an entry ordered. Raises Refused: not_leader, log_full, transferring."""
 
@@ -79,6 +82,9 @@ class Solo:
 
     def start(self, now_ms: int) -> Sequence[Effect]:  # noqa: ARG002 - of the seam, as below
         return (BecameLeader(1),)
+
+    def carried_out(self, index: int) -> None:
+        self._index = max(self._index, index)
 
     def propose(self, data: bytes, now_ms: int) -> Sequence[Effect]:  # noqa: ARG002
         self._index += 1
@@ -157,6 +163,9 @@ class Raft:
 
     def start(self, now_ms: int) -> Sequence[Effect]:
         return self._note(self._node.start(now_ms))
+
+    def carried_out(self, index: int) -> None:
+        pass  # its log has them, or will: they come out again as `Commit`
 
     def propose(self, data: bytes, now_ms: int) -> Sequence[Effect]:
         return self._note(self._node.propose(data, now_ms))

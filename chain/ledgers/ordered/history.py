@@ -20,6 +20,7 @@ class History:
         self._bodies: dict[int, _Body] = {0: (network.block, ())}
         self._places: dict[TxId, tuple[int, int]] = {}
         """Of valid transactions, and of invalid ones when no valid one has the id."""
+        self._oldest = 1
 
     @property
     def head(self) -> Header:
@@ -38,10 +39,37 @@ class History:
             tx = receipt.transaction
             if receipt.ok or tx not in self._places:
                 self._places[tx] = (height, index)
-        old = self._bodies.pop(height - self._kept, None) if height > self._kept else None
+        self._forget(height - self._kept)
+
+    def skip(self, header: Header) -> None:
+        """Add the block after the head, without its body: it never was here."""
+        self.append_header(header)
+        self._forget(header.height - self._kept)
+        self._oldest = header.height + 1
+
+    def seek_oldest(self) -> None:
+        """To be called when the headers that a store had are in: where it has no body for the last, it has none of them."""
+        if self.body(self.head.height) is None:
+            self._oldest = self.head.height + 1
+
+    def oldest(self) -> int:
+        """From which height on the bodies are here; that after the head when none is."""
+        low, high = self._oldest, self.head.height + 1
+        if low >= high or self.body(low) is not None:
+            return low
+        # The archive keeps the last ones: the first of these is between a body that is gone and one that is not.
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.body(middle) is not None else (middle, high)
+        self._oldest = high
+        return high
+
+    def _forget(self, height: int) -> None:
+        """Let go of what is that low, but for genesis."""
+        old = self._bodies.pop(height, None) if height > 0 else None
         for transaction in old[0].transactions if old is not None else ():
             tx = transaction_id(transaction)
-            if self._places.get(tx, (height, 0))[0] <= height - self._kept:
+            if self._places.get(tx, (height + 1, 0))[0] <= height:
                 self._places.pop(tx, None)
 
     def append_header(self, header: Header) -> None:

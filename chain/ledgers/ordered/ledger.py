@@ -8,10 +8,11 @@ majority, it cannot.
 Every block is final when it is committed. Cost: a block is validated once per replica, or once per process.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from chain.codec import block_id, encode
+from chain.codec import block_id, encode, transaction_id
 from chain.errors import InvalidBlockError, MalformedError, Refused, StoreError
 from chain.genesis import Network
 from chain.ledger import (
@@ -21,19 +22,23 @@ from chain.ledger import (
     Dropped,
     Finalised,
     HeaderStatus,
+    Jumped,
     LedgerEffect,
     Penalise,
     Save,
 )
-from chain.ledgers.ordered.agreement import Agreement, attest
+from chain.ledgers.ordered.agreement import Agreement
 from chain.ledgers.ordered.blocks import check_body, check_child, is_sealed, seals_of
+from chain.ledgers.ordered.catchup import CatchUp
 from chain.ledgers.ordered.channel import ChannelConfig
 from chain.ledgers.ordered.deliver import (
     Blocks,
-    CatchUp,
     GetBlocks,
     GetState,
     GetStatus,
+    Headers,
+    Request,
+    Snapshot,
     State,
     Status,
     decode_request,
@@ -41,17 +46,18 @@ from chain.ledgers.ordered.deliver import (
 )
 from chain.ledgers.ordered.endorse import Signer, check_proposal, endorse, simulate
 from chain.ledgers.ordered.intake import check_endorsed, check_envelope
+from chain.ledgers.ordered.joining import Joining, Jump
 from chain.ledgers.ordered.pool import EnvelopePool, PoolLimits
 from chain.ledgers.ordered.proof import CommitProof, prove
 from chain.ledgers.ordered.replica import Replica, Taken
+from chain.ledgers.ordered.serving import Server
 from chain.ledgers.ordered.validate import commit
-from chain.ledgers.ordered.values import Endorsed, Envelope, Proposal, Response
+from chain.ledgers.ordered.values import Endorsed, Envelope, Proposal, Response, made_ms
 from chain.state import WorldState
 from chain.store import Archive, Loaded
-from chain.sync import MAX_BLOCKS, MAX_RESPONSE_BYTES
 from chain.values import MAX_DETAIL, Block, BlockId, Header, Receipt, Transaction, TxId
 
-_ROOM = MAX_RESPONSE_BYTES - 4_096
+_EXPIRED = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,10 @@ class OrderedConfig:
     kept_blocks: int = 1_024
     """Bodies of blocks kept in memory."""
     snapshot_interval: int = 256
-    """Blocks between two states that are saved."""
+    """Blocks between two states that are saved and kept for others. Those of the channel's members should have the same,
+    for a state is believed when enough of them remember it: the latest 256 are remembered anyway."""
+    snapshot_gap: int = 512
+    """Blocks that a replica lacks at least to take a state over, as long as others have those blocks."""
     status_interval_ms: int = 2_000
     """How often one peer, in turn, is asked how far it is and what state it has."""
 
@@ -104,11 +113,14 @@ class OrderedLedger:
         self._config = config or OrderedConfig()
         self._replica = Replica(network, archive, self._config.kept_blocks)
         self._history = self._replica.history
-        self._agreement = Agreement(lambda height: (self._history.id_at(height), self._replica.root_at(height)))
+        self._agreement = Agreement(lambda height: (self._history.id_at(height), self._server.root_at(height)))
+        self._server = Server(self._replica, signer, lambda: not self._agreement.diverged)
         self._pool = EnvelopePool(self._config.pool, self._rules.proposal_ttl_ms)
         self._catchup = CatchUp(self._config.status_interval_ms)
+        self._joining = Joining(self._replica, self._catchup, self._config.snapshot_gap)
         self._statuses: dict[bytes, Status] = {}
-        self._saved = 0
+        self._expired: deque[Transaction] = deque(maxlen=_EXPIRED)
+        """That were dropped from the pool by our clock; lately."""
         self._endorsed = 0
         self._codes: dict[str, int] = {}
         self.leader = b""
@@ -286,7 +298,7 @@ class OrderedLedger:
             # It can show us the block that it has beside our head, and so who signed two.
             effects.append(Ask(stray, encode(GetBlocks(max(1, self.head.height)))))
         if status is HeaderStatus.UNKNOWN_PARENT:
-            effects += self._catchup.go_on(self.head.height)
+            effects += self._go_on(now_ms)
         return effects
 
     def _effects(self, taken: Taken) -> list[LedgerEffect]:
@@ -295,13 +307,18 @@ class OrderedLedger:
         for block, receipts, state in taken.committed:
             self._count(receipts)
             height = block.header.height
-            due = height >= self._saved + self._config.snapshot_interval
-            if due:
-                self._saved = height
+            due = self._keep(height, state)
             found = block_id(block.header)
             effects.append(Save((), ((block, receipts),), found, height, state if due else None))
             effects += [Committed(block, receipts), Finalised(block, receipts)]
         return [*effects, *taken.forks, *taken.wrong]
+
+    def _keep(self, height: int, state: WorldState) -> bool:
+        """Whether it is time to keep a state, the same for all, so that enough can attest the one that some serve."""
+        due = height % self._config.snapshot_interval == 0
+        if due:
+            self._server.keep(height, state)
+        return due
 
     def _count(self, receipts: tuple[Receipt, ...]) -> None:
         for receipt in receipts:
@@ -314,67 +331,78 @@ class OrderedLedger:
     def peer_up(self, peer: bytes, now_ms: int) -> Sequence[LedgerEffect]:
         return self._catchup.peer_up(peer, now_ms)
 
-    def peer_down(self, peer: bytes, now_ms: int) -> Sequence[LedgerEffect]:  # noqa: ARG002 - of the seam
+    def peer_down(self, peer: bytes, now_ms: int) -> Sequence[LedgerEffect]:
         self._catchup.peer_down(peer)
+        self._joining.peer_down(peer)
         self._statuses.pop(peer, None)
-        return self._catchup.go_on(self.head.height)
+        return self._go_on(now_ms)
 
     def answer(self, peer: bytes, request: bytes) -> bytes:  # noqa: ARG002 - everybody gets the same
-        message = decode_request(request)
-        if isinstance(message, GetStatus):
-            return encode(self._status())
-        if isinstance(message, GetState):
-            return encode(self._state_after(message.height))
-        blocks: list[Block] = []
-        room = _ROOM
-        for height in range(message.start, min(message.start + MAX_BLOCKS, self.head.height + 1)):
-            body = self._history.body(height)
-            room -= len(encode(body[0])) if body is not None else room + 1
-            if body is None or room < 0:
-                break
-            blocks.append(body[0])
-        return encode(Blocks(tuple(blocks)))
-
-    def _status(self) -> Status:
-        root = self.state.root
-        signed = None
-        if self._signer is not None and not self._agreement.diverged:
-            signed = attest(self._signer, self.head.height, self.head_id, root)
-        return Status(
-            chain=self.chain,
-            height=self.head.height,
-            head=self.head_id,
-            certificate=self._signer.certificate if self._signer is not None else None,
-            state_root=root,
-            attestation=signed,
-            leader=self.leader,
-            orders=self._signer is not None and self._signer.certificate.account in self.channel.orderers,
-        )
-
-    def _state_after(self, height: int) -> State:
-        found, root = self._history.id_at(height), self._replica.root_at(height)
-        if found is None or root is None or self._signer is None or self._agreement.diverged:
-            return State(height, bytes(32), bytes(32), None)  # type: ignore[arg-type]
-        return State(height, found, root, attest(self._signer, height, found, root))
+        return encode(self._server.answer(decode_request(request), self.leader))
 
     def answered(self, peer: bytes, request: bytes, response: bytes | None, now_ms: int) -> Sequence[LedgerEffect]:
         asked = decode_request(request)
         if response is None:
-            self._catchup.failed(peer)
-            return self._catchup.go_on(self.head.height)
+            self._failed(peer, asked)
+            return self._go_on(now_ms)
         try:
             answer = decode_response(asked, response)
         except MalformedError as error:
-            self._catchup.failed(peer)
-            return [Penalise(peer, f"malformed answer: {error}"), *self._catchup.go_on(self.head.height)]
-        if isinstance(answer, Status):
-            return [*self._heard(peer, answer, now_ms), *self._catchup.go_on(self.head.height)]
-        if isinstance(answer, State):
-            return self._compare(peer, answer, now_ms)
-        self._catchup.done(peer)
-        return self._take(peer, answer.blocks, now_ms)
+            self._failed(peer, asked)
+            return [*self._joining.lied(peer, f"malformed answer: {error}"), *self._go_on(now_ms)]
+        effects: list[LedgerEffect] = []
+        match answer:
+            case Status():
+                effects += self._heard(peer, answer, now_ms)
+            case State():
+                effects += self._compare(peer, answer, now_ms)
+                self._joining.heard(peer, answer, now_ms)
+            case Blocks(blocks):
+                effects += self._take(peer, asked, blocks, now_ms)
+            case Headers() | Snapshot():
+                effects += self._joining.took(peer, asked, answer)
+        return [*effects, *self._go_on(now_ms)]
 
-    def _take(self, peer: bytes, blocks: Sequence[Block], now_ms: int) -> list[LedgerEffect]:
+    def _failed(self, peer: bytes, asked: Request) -> None:
+        if isinstance(asked, GetStatus | GetBlocks):
+            self._catchup.failed(peer)
+        self._joining.failed(peer, asked)
+
+    def _go_on(self, now_ms: int) -> list[LedgerEffect]:
+        """Ask for what is missing: a state, when it is far ahead and attested, else blocks."""
+        effects: list[LedgerEffect] = [*self._joining.proceed(now_ms)]
+        jump = self._joining.take_jump()
+        if jump is not None:
+            effects += self._jump(jump, now_ms)
+        if not self._joining.active:
+            effects += self._catchup.go_on(self.head.height)
+        return effects
+
+    def _jump(self, jump: Jump, now_ms: int) -> list[LedgerEffect]:
+        """Go on from an attested state far ahead, if our head is on the way there."""
+        parent, parent_id = self.head, self.head_id
+        try:
+            for header in jump.headers:
+                check_child(parent, parent_id, header)
+                parent, parent_id = header, block_id(header)
+        except InvalidBlockError as error:
+            return self._agreement.outvoted(parent.height, f"members attest a chain that is not ours: {error}")
+        # What our clock said had expired may be in a block that never was here, as may be what waits.
+        ttl_ms, seen_ms = self._rules.proposal_ttl_ms, self.head.time_ms
+        gone = [
+            one for one in self._expired if made_ms(one) + ttl_ms >= seen_ms and not self.receipt(transaction_id(one))
+        ]
+        self._expired.clear()
+        self._replica.jump(jump.headers, jump.state)
+        self._server.keep(parent.height, jump.state)
+        effects: list[LedgerEffect] = [Save(jump.headers, (), parent_id, parent.height, jump.state), Jumped(parent)]
+        gone += [envelope.transaction for envelope in self._pool.forget(jump.state, parent.time_ms)]
+        effects += [Dropped(transaction, "outcome_unknown") for transaction in gone]
+        taken = Taken()
+        self._replica.take_due(now_ms, taken)
+        return [*effects, *self._effects(taken)]
+
+    def _take(self, peer: bytes, asked: Request, blocks: Sequence[Block], now_ms: int) -> list[LedgerEffect]:
         """Take blocks that were asked for. Who has none of them is not asked again until it says how far it is."""
         taken = Taken()
         before = self.head.height
@@ -386,16 +414,21 @@ class OrderedLedger:
                 good = False
                 taken.wrong.append(Penalise(peer, str(error)))
                 break
-        if not good or self.head.height == before:
+        if not blocks and asked == GetBlocks(before + 1):
+            self._catchup.lacks(peer, before + 1)
+        elif not good or self.head.height == before:
             self._catchup.failed(peer)
-        return [*self._effects(taken), *self._catchup.go_on(self.head.height)]
+        else:
+            self._catchup.done(peer)
+        return self._effects(taken)
 
     def _heard(self, peer: bytes, status: Status, now_ms: int) -> list[LedgerEffect]:
         """Take note of how far a peer is, who it is, and whether it has the state that we have."""
         if status.chain != self.chain:
             self._catchup.failed(peer)
             return [Penalise(peer, "it is of another network")]
-        self._catchup.has(peer, status.height)
+        self._catchup.says(peer, status.height, status.oldest)
+        self._joining.offered(peer, status.snapshot)
         if peer in self._catchup.peers:
             self._statuses[peer] = status
         return self._compare(peer, status, now_ms)
@@ -409,7 +442,8 @@ class OrderedLedger:
                 self.channel, said.height, BlockId(said.head), said.state_root, said.attestation, now_ms
             )
         except Refused as refused:
-            return [Penalise(peer, str(refused))]
+            # Of a later state, it may be a word of an organisation that we do not know of yet.
+            return [Penalise(peer, str(refused))] if said.height <= self.head.height else []
         if effects and self._agreement.to_ask(said.height):
             effects += [Ask(other, encode(GetState(said.height))) for other in self._catchup.peers if other != peer]
         return effects
@@ -417,15 +451,16 @@ class OrderedLedger:
     # --- time -----------------------------------------------------------------------------------------------------
 
     def tick(self, now_ms: int) -> Sequence[LedgerEffect]:
-        late: list[LedgerEffect] = [
-            Dropped(envelope.transaction, "proposal_expired") for envelope in self._pool.expire(now_ms)
-        ]
+        expired = [envelope.transaction for envelope in self._pool.expire(now_ms)]
+        self._expired.extend(expired)
+        late: list[LedgerEffect] = [Dropped(transaction, "proposal_expired") for transaction in expired]
         taken = Taken()
         self._replica.take_due(now_ms, taken)
-        return [*late, *self._effects(taken), *self._catchup.tick(now_ms)]
+        return [*late, *self._effects(taken), *self._catchup.tick(now_ms), *self._go_on(now_ms)]
 
     def next_deadline_ms(self) -> int | None:
-        times = (self._pool.next_expiry_ms(), self._catchup.next_deadline_ms(), self._replica.next_due_ms())
+        parts = (self._catchup.next_deadline_ms(), self._joining.next_deadline_ms(), self._replica.next_due_ms())
+        times = (self._pool.next_expiry_ms(), *parts)
         return min((time for time in times if time is not None), default=None)
 
     def _restore(self, loaded: Loaded) -> None:
@@ -435,7 +470,8 @@ class OrderedLedger:
             self._history.append_header(header)
         if loaded.snapshot is not None:
             self._replica.state = loaded.snapshot
-            self._saved = self.head.height
+            self._history.seek_oldest()
+            self._server.keep(self.head.height, loaded.snapshot)
         for block, receipts in loaded.blocks:
             self._check_stored(block.header)
             try:
@@ -448,6 +484,7 @@ class OrderedLedger:
             if applied.receipts != receipts:
                 raise StoreError(f"the stored receipts of block {block.header.height} are not what comes of it")
             self._replica.append(block, applied.receipts, applied.state)
+            self._keep(block.header.height, applied.state)
         if self.head_id != loaded.head:
             raise StoreError("the stored head is not the last of the stored blocks")
 

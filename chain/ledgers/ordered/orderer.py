@@ -290,6 +290,7 @@ class Orderer:
     def _make_blocks(self, done: list[OrderingEffect], now_ms: int) -> None:
         """Make blocks of what is committed, each once the ledger has the one before."""
         head = self._ledger.head
+        self._consenter.carried_out(head.nonce)
         if self._made is not None and head.height >= self._made.header.height:
             self._made = None
         while self._late and self._made is None and self._ledger.head.height >= self._until:

@@ -7,7 +7,9 @@ from itertools import takewhile
 
 from chain.codec import transaction_id
 from chain.errors import Refused
+from chain.ledgers.ordered.endorse import seen_key
 from chain.ledgers.ordered.values import Envelope, encoded_evidence, made_ms
+from chain.state import WorldState
 from chain.values import Account, TxId
 
 
@@ -91,6 +93,12 @@ class EnvelopePool:
         """Take out what no block may hold any more."""
         late = [tx for tx, one in self._waiting.items() if made_ms(one.envelope.transaction) + self._ttl_ms < now_ms]
         return [envelope for tx in late if (envelope := self.remove(tx)) is not None]
+
+    def forget(self, state: WorldState, time_ms: int) -> list[Envelope]:
+        """Take out what is in a block already, as far as a state and its block's time tell, or may be and expired."""
+        gone = self.expire(time_ms)
+        seen = [tx for tx, one in self._waiting.items() if seen_key(one.envelope.transaction.nonce, tx) in state]
+        return gone + [envelope for tx in seen if (envelope := self.remove(tx)) is not None]
 
     def next_expiry_ms(self) -> int | None:
         """When the one that has waited longest expires; none before does that matter much."""

@@ -120,6 +120,15 @@ class Replica:
         if len(self._roots) > MAX_ROOTS:
             self._roots.popitem(last=False)
 
+    def jump(self, headers: Sequence[Header], state: WorldState) -> None:
+        """Go on from the state after the last of these headers, which lead on from the head."""
+        for header in headers:
+            self.history.skip(header)
+        self.state = state
+        self._sealing.clear()
+        self._roots.clear()
+        self._roots[self.head.height] = state.root
+
     def _take_one(self, peer: bytes, block: Block, now_ms: int, taken: Taken) -> HeaderStatus:
         status = self.check_block(block, now_ms)
         match status:

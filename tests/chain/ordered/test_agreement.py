@@ -84,7 +84,7 @@ def said(lab, by, height, root):
     """A status that a member signs, true or not."""
     head = block_id(lab.one.header(height))
     signed = attest(peer_signer(by), height, head, root)
-    return encode(Status(lab.one.chain, height, head, signed.certificate, root, signed, b"", False))
+    return encode(Status(lab.one.chain, height, head, signed.certificate, root, signed, b"", False, 1, 0))
 
 
 def test_liars_with_different_lies_do_not_add_up(lab):
@@ -120,10 +120,10 @@ def test_what_is_no_attestation_is_the_senders_fault(lab):
     stranger = attest(signer("org9", "peer", "stranger"), 2, lab.one.head_id, true)
     other = attest(peer_signer("org2"), 1, lab.one.head_id, true)
     for signed in (stranger, other):
-        status = Status(lab.one.chain, 2, lab.one.head_id, None, true, signed, b"", False)
+        status = Status(lab.one.chain, 2, lab.one.head_id, None, true, signed, b"", False, 1, 0)
         (effect,) = lab.one.answered(b"org2", encode(GetStatus()), encode(status), lab.now)
         assert isinstance(effect, Penalise) and "bad_attestation" in effect.reason
-    elsewhere = Status(bytes(32), 2, lab.one.head_id, None, true, None, b"", False)
+    elsewhere = Status(bytes(32), 2, lab.one.head_id, None, true, None, b"", False, 1, 0)
     (effect,) = lab.one.answered(b"org2", encode(GetStatus()), encode(elsewhere), lab.now)
     assert isinstance(effect, Penalise) and "another network" in effect.reason
 
@@ -132,7 +132,7 @@ def test_clients_and_orderers_do_not_outvote_peers(lab):
     for number, role in enumerate(("client", "orderer", "admin")):
         one = signer(f"org{number + 1}", role, f"somebody {number}")
         signed = attest(one, 2, lab.one.head_id, bytes(32))
-        status = Status(lab.one.chain, 2, lab.one.head_id, None, bytes(32), signed, b"", False)
+        status = Status(lab.one.chain, 2, lab.one.head_id, None, bytes(32), signed, b"", False, 1, 0)
         lab.one.answered(b"org2", encode(GetStatus()), encode(status), lab.now)
     assert not lab.one.diverged
 
