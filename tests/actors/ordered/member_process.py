@@ -30,7 +30,7 @@ BAD = (
     "endorsement_differs",
 )
 """What honest members never have to say of each other."""
-TOLD = ("final", "leader", "jumped")
+TOLD = ("final", "leader", "jumped", "votes_lost")
 
 
 async def serve(folder: Path, name: str) -> None:
