@@ -80,7 +80,7 @@ class MemberProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.actors.ordered.member_process", str(self.folder), self.name],
                 cwd=ROOT,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=err,
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -107,14 +107,16 @@ class MemberProcess:
 
     def kill(self) -> None:
         """`kill -9`."""
-        assert self._process is not None
+        assert self._process is not None and self._process.stdin is not None
         self._process.kill()
+        self._process.stdin.close()
         assert self._process.wait() == -signal.SIGKILL
         self._process = None
 
-    def lose_votes(self) -> None:
-        """Its Raft store is gone."""
+    def lose(self, *, chain: bool) -> None:
+        """Its votes and log are gone, and the `chain` with them if the whole disk is."""
         lost = list(self.folder.glob(f"{self.name}.raft.sqlite*"))
+        lost += self.folder.glob(f"{self.name}.sqlite*") if chain else ()
         assert lost
         for path in lost:
             path.unlink()
