@@ -12,8 +12,17 @@ from typing import Protocol
 from chain.errors import MalformedError, Refused
 from chain.ledgers.ordered.channel import OrderedRules
 from chain.ledgers.ordered.raft.config import RaftConfig
-from chain.ledgers.ordered.raft.events import BecameLeader, Commit, Effect, SteppedDown
-from chain.ledgers.ordered.raft.messages import Append, Configuration, RequestVote, decode_message
+from chain.ledgers.ordered.raft.events import BecameLeader, Commit, Effect, Send, SteppedDown
+from chain.ledgers.ordered.raft.messages import (
+    Advance,
+    Append,
+    Configuration,
+    Forgot,
+    Heartbeat,
+    RequestVote,
+    decode_message,
+    encode_message,
+)
 from chain.ledgers.ordered.raft.node import RaftNode
 from chain.ledgers.ordered.raft.store import Stored
 from chain.values import MAX_BLOCK_BYTES
@@ -176,6 +185,9 @@ class Raft:
         decoded = decode_message(message, limit=MAX_WORD_BYTES)
         if isinstance(decoded, RequestVote):
             return ()
+        if isinstance(decoded, Heartbeat | Advance) and decoded.commit > self._node.log.last_index:
+            # It led before we forgot, and still counts on what we had.
+            return (Send(peer, encode_message(Forgot(decoded.term))),)
         effects = self._note(self._node.receive(peer, message, now_ms))
         # A leader was elected by a quorum without this one, so all that was committed with its help is up to there.
         self._votes = isinstance(decoded, Append) and 0 < decoded.commit <= self._node.log.commit

@@ -1,9 +1,10 @@
 """One peer or orderer of a consortium as a process of its own, over TCP, with its stores in files; runs until killed.
 
 Started with a folder, where `quorum.Consortium` was written down, and the member's name. Says on stdout, a line each and
-at once, what it did; on stderr is what must not happen.
+at once, what it did; on stderr is what must not happen. Ends, too, when the other end of its stdin is closed.
 """
 
+import os
 import random
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ BAD = (
     "endorsement_differs",
 )
 """What honest members never have to say of each other."""
-TOLD = ("final", "leader", "jumped")
+TOLD = ("final", "leader", "jumped", "votes_lost")
 
 
 async def serve(folder: Path, name: str) -> None:
@@ -60,6 +61,10 @@ async def serve(folder: Path, name: str) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(member.run)
         print(f"{world.clock.now_ms()} up {core.head.height}", flush=True)
+        # When whoever tests is killed, nobody is left behind.
+        async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as stdin:
+            await stdin.receive_some()
+        nursery.cancel_scope.cancel()
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class MemberProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.actors.ordered.member_process", str(self.folder), self.name],
                 cwd=ROOT,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=err,
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -107,10 +107,19 @@ class MemberProcess:
 
     def kill(self) -> None:
         """`kill -9`."""
-        assert self._process is not None
+        assert self._process is not None and self._process.stdin is not None
         self._process.kill()
+        self._process.stdin.close()
         assert self._process.wait() == -signal.SIGKILL
         self._process = None
+
+    def lose(self, *, chain: bool) -> None:
+        """Its votes and log are gone, and the `chain` with them if the whole disk is."""
+        lost = list(self.folder.glob(f"{self.name}.raft.sqlite*"))
+        lost += self.folder.glob(f"{self.name}.sqlite*") if chain else ()
+        assert lost
+        for path in lost:
+            path.unlink()
 
     def left(self, folder: Path) -> Path:
         """A copy of its chain's files as the kill left them: to open the store itself would tidy it up."""
@@ -129,8 +138,8 @@ class Siege:
     seed: int
     pause_s: tuple[float, float] = (0.5, 2.5)
     """Between two kills."""
-    away_s: tuple[float, float] = (0.0, 2.0)
-    """From a kill to the restart; a quarter comes back at once."""
+    away_s: float = 2.0
+    """From a kill to the restart at most; a quarter comes back at once."""
     calls: list[Call] = field(default_factory=list)
     killed: list[Kill] = field(default_factory=list)
 
@@ -160,12 +169,10 @@ class Siege:
                 async with trio.open_nursery() as load:
                     for phone in phones:
                         load.start_soon(self._pay, phone)
-                    await self._until_acknowledged(trio.current_time())
-                    for _ in range(self.kills):
-                        await trio.sleep(self.rng.uniform(*self.pause_s))
-                        await self._kill(load)
+                    await self.until_acknowledged()
+                    await self.attack(load)
                     await self._until_up()
-                    await self._until_acknowledged(trio.current_time())
+                    await self.until_acknowledged()
                     self._peace.set()
                 await self._until_level(nursery)
                 nursery.cancel_scope.cancel()
@@ -202,17 +209,27 @@ class Siege:
 
     # --- kills ------------------------------------------------------------------------------------------------
 
-    async def _kill(self, nursery: trio.Nursery) -> None:
-        """Somebody, as soon as service can go on without."""
+    async def attack(self, nursery: trio.Nursery) -> None:
+        """What happens under load."""
+        for _ in range(self.kills):
+            await trio.sleep(self.rng.uniform(*self.pause_s))
+            await self._kill_somebody(nursery)
+
+    async def _kill_somebody(self, nursery: trio.Nursery) -> None:
+        """As soon as service can go on without."""
         while not (victims := [name for name, member in self.members.items() if member.is_up and self._spare(name)]):
             await self._pause()
         victim = self.members[self.rng.choice(victims)]
+        self.kill(victim)
+        nursery.start_soon(self._restart, victim, max(0.0, self.rng.uniform(-self.away_s / 3, self.away_s)))
+
+    def kill(self, victim: MemberProcess) -> None:
+        """Kill it and note what it left."""
         victim.check()
         victim.kill()
         told = [int(words[2]) for words in victim.lines("final")]
         self.killed.append(Kill(victim.name, trio.current_time(), max(told, default=0)))
         victim.left(self.folder / f"kill-{len(self.killed)}")
-        nursery.start_soon(self._restart, victim, max(0.0, self.rng.uniform(-self.away_s[1] / 3, self.away_s[1])))
 
     def _spare(self, name: str) -> bool:
         """Whether the others who are up can serve: most of the orderers, and peers of most organisations."""
@@ -236,7 +253,15 @@ class Siege:
             while not all(member.is_up for member in self.members.values()):
                 await self._pause()
 
-    async def _until_acknowledged(self, since_s: float) -> None:
+    async def until_told(self, member: MemberProcess, kind: str) -> None:
+        """Until its present life has said something of that kind."""
+        with trio.fail_after(UP_S):
+            while not member.lines(kind):
+                await self._pause()
+
+    async def until_acknowledged(self) -> None:
+        """Until a call that begins from now on is."""
+        since_s = trio.current_time()
         with trio.fail_after(UP_S):
             while not any(call.outcome == "final" and call.began_s >= since_s for call in self.calls):
                 await self._pause()

@@ -39,6 +39,7 @@ def stores(data: Path) -> dict[str, Kept]:
     return found
 
 
+@pytest.mark.slow
 def test_it_goes_on_at_the_same_height_after_an_interrupt_and_after_a_kill(start, tmp_path):
     swarm = start("first")
     swarm.wait_for(lambda: swarm.final_height() >= 8, "final blocks")

@@ -55,6 +55,7 @@ Against the sources
     heartbeats             as etcd: apart from appends, and their answers find out what was lost
     flow control           as etcd: probe, replicate, snapshot. A follower that has no room answers nothing
     snapshots              one message, for they only name a state; sent again after an election timeout
+    lost disks             a follower says so (`Forgot`) and is looked at anew; etcd's stops. Its owner keeps it from voting
     leader transfer        as thesis 3.10; given up after an election timeout; a leader that removed itself names an heir
     commit in hard state   not kept: the owner's `applied` says as much
     reads                  none: the owner reads its own state

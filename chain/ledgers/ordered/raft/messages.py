@@ -162,6 +162,12 @@ class TimeoutNow(Value, frozen=True, tag=9):
     term: Term
 
 
+class Forgot(Value, frozen=True, tag=10):
+    """A follower lost its disk, and with it what it had acknowledged to the leader of this term."""
+
+    term: Term
+
+
 Message = (
     RequestVote
     | Vote
@@ -173,6 +179,7 @@ Message = (
     | Advance
     | InstallSnapshot
     | TimeoutNow
+    | Forgot
 )
 
 

@@ -20,6 +20,7 @@ from chain.ledgers.ordered.raft.messages import (
     Append,
     Appended,
     Entry,
+    Forgot,
     HardState,
     Heartbeat,
     HeartbeatReply,
@@ -294,6 +295,10 @@ class RaftNode(RaftCore):
         if self._replication is None and self._leader in (None, peer) and self.me in self._membership.voters:
             self._stand(now_ms, pre=False, transfer=True)
 
+    def _on_forgot(self, peer: bytes, _message: Forgot, now_ms: int) -> None:
+        if self._replication is not None:
+            self._replication.forgot(peer, now_ms)
+
     _HANDLERS: dict[type, Callable[[Any, bytes, Any, int], None]] = {  # noqa: RUF012 - never changed
         RequestVote: _on_request_vote,
         Vote: _on_vote,
@@ -305,4 +310,5 @@ class RaftNode(RaftCore):
         Advance: _on_advance,
         InstallSnapshot: _on_install_snapshot,
         TimeoutNow: _on_timeout_now,
+        Forgot: _on_forgot,
     }

@@ -95,7 +95,8 @@ class Progress:
             self._become(State.PROBE)
             self.next = self.match + 1
             return True
-        if self.state is State.SNAPSHOT or self.next - 1 != index:
+        # Of what it acknowledged there is nothing before to try: the same would be refused again, without pause.
+        if self.state is State.SNAPSHOT or self.next - 1 != index or index <= self.match:
             return False
         self.next = max(min(index, guess + 1), self.match + 1)
         self.probing = False

@@ -149,6 +149,17 @@ class Replication:
         if progress.rejected(message.index, guess):
             self._send(peer, progress, now_ms)
 
+    def forgot(self, peer: bytes, now_ms: int) -> None:
+        """`peer` has nothing of what it acknowledged: look for where the logs meet as with a new one.
+
+        To believe that it has more would be to offer it for ever what it cannot append.
+        """
+        progress = self.followers.get(peer)
+        if progress is None or not progress.match:
+            return  # found out already
+        progress = self.followers[peer] = Progress(self._log.last_index, self._config.max_inflight, now_ms)
+        self._send(peer, progress, now_ms, empty=True)
+
     def alive(self, peer: bytes, now_ms: int) -> None:
         """`peer` answered a heartbeat. Something may have been lost if it lacks entries."""
         progress = self.followers.get(peer)

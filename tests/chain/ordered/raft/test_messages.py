@@ -14,6 +14,7 @@ from chain.ledgers.ordered.raft.messages import (
     Appended,
     Configuration,
     Entry,
+    Forgot,
     Heartbeat,
     HeartbeatReply,
     InstallSnapshot,
@@ -44,6 +45,7 @@ EXAMPLES = [
     Advance(3, 5),
     InstallSnapshot(3, Snapshot(7, 2, MEMBERS, b"height 7")),
     TimeoutNow(3),
+    Forgot(3),
 ]
 
 
@@ -92,7 +94,7 @@ def test_bytes_are_messages_or_malformed(data):
         InstallSnapshot(2, Snapshot(5, 3, MEMBERS, b"")),
         InstallSnapshot(2, Snapshot(5, 0, MEMBERS, b"")),
         InstallSnapshot(2, Snapshot(5, 2, Configuration((ONE, ONE), ()), b"")),
-        (10, 1),
+        (11, 1),
         (7, 1),
         (7, 1, 1, 1),
     ],
