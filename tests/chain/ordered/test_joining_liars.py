@@ -45,6 +45,16 @@ class WrongValue(Honest):
         return answer
 
 
+class WrongThenSilent(Honest):
+    """Leaves it to others to complete a state that its first chunk has spoiled."""
+
+    def answer(self, request):
+        asked = decode_request(request)
+        if not isinstance(asked, GetSnapshot):
+            return super().answer(request)
+        return encode(Snapshot(4, b"no chunk")) if asked.chunk == 0 else None
+
+
 class NoChunk(Honest):
     def answer(self, request):
         asked = decode_request(request)
@@ -148,7 +158,7 @@ class Boaster(Honest):
 
 
 PROVEN = {WrongValue, NoChunk, FewerChunks, ChangingCount, Babbler, WrongHeaders}
-UNPROVEN = {NoLonger, SilentOnStates, OtherHeaders, WrongRoot, Boaster}
+UNPROVEN = {WrongThenSilent, NoLonger, SilentOnStates, OtherHeaders, WrongRoot, Boaster}
 
 
 @pytest.mark.parametrize("kind", sorted(PROVEN | UNPROVEN, key=lambda kind: kind.__name__))
@@ -226,3 +236,22 @@ def test_who_followed_a_lying_orderer_says_so(history):
     wire.run(lab.now + 10_000)
     assert any(isinstance(effect, Diverged) for effect in wire.effects[0])
     assert forked.diverged and forked.head.height == 21 and jumps(wire) == []
+
+
+class Forgotten(Honest):
+    """Says that it has all blocks, and has not."""
+
+    def answer(self, request):
+        asked = decode_request(request)
+        answer = super().answer(request)
+        return encode(replace(decode_response(asked, answer), oldest=1)) if isinstance(asked, GetStatus) else answer
+
+
+def test_blocks_that_nobody_turns_out_to_have_are_not_waited_for(history):
+    lab, blocks = history
+    joiner = replica(lab, "org1", blocks[: len(blocks) - 20])
+    wire = meeting(history, [(Forgotten, "org2"), (Forgotten, "org3")], joiner=joiner)
+    wire.run(lab.now + 20_000)
+    check_joined(wire, lab)
+    assert jumps(wire) == [96]
+    assert wire.asked[0, "GetBlocks"] <= 10
