@@ -161,8 +161,13 @@ class EndorsedCalls:
     async def _outcome(self, envelope: Envelope, tx: TxId, stage: Stage, notes: list[str]) -> Outcome:
         pause_s = REMIND_S
         while True:
-            with trio.move_on_after(pause_s):
-                return await self._await_stage(tx, stage, notes.append)
+            try:
+                with trio.move_on_after(pause_s):
+                    return await self._await_stage(tx, stage, notes.append)
+            except Refused as refused:
+                if refused.reason == "outcome_unknown":
+                    raise OutcomeUnknownError(tx, "it may be in a block that the ledger node never had") from None
+                raise
             with suppress(Refused, GatewayError):
                 await self._submit(envelope)
             pause_s *= 2

@@ -80,7 +80,8 @@ class Jumped:
 class Dropped:
     """A transaction left the mempool without being in a block; `reason` is a snake_case name.
 
-    After a `Jumped` it may be ``outcome_unknown``: its nonce was used in a block that never was here.
+    After a `Jumped` it may be ``outcome_unknown``: its nonce, or on an ordered ledger its id, was used in a block that
+    never was here, or may have been.
     """
 
     transaction: Transaction

@@ -308,3 +308,44 @@ def test_faults_and_peerings_of_another_ledger_strike_nobody(tmp_path):
     run = simulate(scenario, tmp_path, seconds=5.0)
     assert what_went_wrong(run.report) == []
     assert {record["a"] for record in of_kind(run.journal, "down")} == {"miner-01"}
+
+
+@pytest.mark.parametrize(
+    "lose_disk", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["disk lost", "disk kept"]
+)
+def test_an_ordered_peer_that_was_away_too_long_takes_a_state_over(lose_disk, tmp_path):
+    """It lacks so many blocks that it does not ask for them; some of them nobody keeps any more."""
+    away = fault(5, "crash", actors=["mec-01"], lose_disk=lose_disk, for_s=35)
+    scenario = small(
+        faults=[away],
+        population={
+            "requester": {"count": 2},
+            "worker": {"count": 8, "accuracy": 1.0, "roam_m": 500, "look_ms": [100, 500]},
+            "miner": {"count": 0},
+            "mec": {"count": 1},
+            "facility": {"count": 1, "review_ms": [500, 1000]},
+            "endorser": {"count": 3},
+            "orderer": {"count": 1},
+        },
+        ledger={
+            "kind": "ordered",
+            "keep_blocks": 1_024,
+            "ordered": {"consensus": "solo", "batch": {"idle_ms": 25, "timeout_ms": 20}},
+        },
+    )
+    run = simulate(scenario, tmp_path, seconds=60.0)
+    assert what_went_wrong(run.report) == []
+    assert check(run.journal, BOUNDS) == []
+    (jumped,) = of_kind(run.journal, "jumped")
+    assert jumped["a"] == "mec-01" and jumped["height"] % 256 == 0 and 40_000 <= jumped["t"] < 50_000
+    nodes = {node.name: node for node in run.swarm.full_nodes}
+    mec, other = nodes["mec-01"].core, nodes["endorser-01"].core
+    assert abs(mec.head.height - other.head.height) <= 4
+    assert mec.block(jumped["height"]) is None and mec.block(jumped["height"] + 1) is not None
+    assert other.block(1) is None  # let go of
+    assert mec.header(1) == other.header(1)
+    after = [r for r in of_kind(run.journal, "final") if r["a"] == "mec-01" and r["t"] > jumped["t"]]
+    assert after[0]["height"] == jumped["height"] + 1
+    assert [r for r in of_kind(run.journal, "delivered") if r["a"] == "mec-01" and r["t"] > 50_000]
+    assert run.report["reports"]["confirmed"] >= 3
+    assert of_kind(run.journal, "penalised") == []

@@ -2,11 +2,14 @@
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from actors.ledger import OutcomeUnknownError
 from actors.local_ledger import LocalLedger
+from chain.codec import transaction_id
 from chain.contracts.accounts import balance_of
 from chain.errors import Refused
+from chain.ledger import Dropped
 from tests.actors.consortium import RICH, certificate, consortium, identity, mute, network
 
 SHOP = identity("shop").account
@@ -170,3 +173,29 @@ async def test_a_phone_may_call_often_at_once(autojump_clock):
                 nursery.start_soon(lambda: pay(phone, stage="accepted"))
         await trio.sleep(2)
         assert sum(it.peer(1).core.statistics().codes.values()) == 30
+
+
+async def test_a_call_in_a_block_that_never_was_here_has_no_known_outcome(autojump_clock):
+    """The replica jumped over it: that is no refusal, for it may have been carried out."""
+    async with consortium() as it:
+        node = it.peer(1)
+        node.find = lambda _: None
+        told = []
+
+        async def one():
+            try:
+                await pay(it.local(1))
+            except OutcomeUnknownError as error:
+                told.append(error)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one)
+            with trio.fail_after(5):
+                while not node.core.head.height:  # noqa: ASYNC110 - a test's
+                    await trio.sleep(0.01)
+            (transaction,) = node.core.block(1).transactions
+            assert node.dialect.is_gone(transaction)
+            assert not node.dialect.is_gone(replace(transaction, nonce=transaction.nonce + 1))
+            node.feed([Dropped(transaction, "outcome_unknown")])
+        (error,) = told
+        assert "never had" in str(error) and error.transaction == transaction_id(transaction)

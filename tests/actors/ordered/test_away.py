@@ -39,7 +39,7 @@ class Forgetful(Member):
 def scene(monkeypatch):
     monkeypatch.setattr(orderer, "COMPACT_EVERY", 16)
     monkeypatch.setattr(orderer, "KEPT_ENTRIES", 8)
-    return lambda **shape: Scene(**shape)
+    return Scene
 
 
 class Scene:
