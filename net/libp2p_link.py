@@ -114,22 +114,25 @@ class Link:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
-                    await nursery.start(self._connection.serve)
-                    nursery.start_soon(self._accept, nursery)
-                    nursery.start_soon(self._watch_silence)
-                    stream, version = await self._open_gossip()
-                    self.is_up = True
-                    self.up.set()
-                    host = self._connection.remote_address
-                    group = None if host is None else host_group(host[0])
-                    await self._post(LinkUp(self.peer, self.outbound, version, group))
-                    self._announced.set()
-                    await self._send_frames(stream)
+                    try:
+                        await nursery.start(self._connection.serve)
+                        nursery.start_soon(self._accept, nursery)
+                        nursery.start_soon(self._watch_silence)
+                        stream, version = await self._open_gossip()
+                        self.is_up = True
+                        self.up.set()
+                        host = self._connection.remote_address
+                        group = None if host is None else host_group(host[0])
+                        await self._post(LinkUp(self.peer, self.outbound, version, group))
+                        self._announced.set()
+                        await self._send_frames(stream)
+                    finally:
+                        # Now, and not when all in the nursery have ended: it closes before we are told.
+                        self._nursery = None
         except* LinkBrokenError as broken:
             self.reason = self.reason or _first_reason(broken)
         finally:
             was_up, self.is_up = self.is_up, False
-            self._nursery = None
             self.drop()
             self._room.unpark_all()
             for exchange in self._exchanges:

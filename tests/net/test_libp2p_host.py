@@ -340,6 +340,28 @@ async def test_cancelled_requests_do_not_break_the_link() -> None:
         assert one.peers() == [two.peer_id]
 
 
+async def test_a_request_while_the_link_ends_fails_as_any_other() -> None:
+    """Whoever asks again at once, as many do for another gateway, meets a link of which all has ended but its own task."""
+    with trio.fail_after(PATIENCE):
+        async with running(1, 2) as (one, two):
+
+            async def ask() -> None:
+                while True:
+                    try:
+                        await one.request(two.peer_id, "/x/1", b"", timeout=0.001)
+                    except NotConnectedError:
+                        return
+                    except RequestFailedError:
+                        continue
+
+            for _ in range(10):
+                await one.dial(two.peer_id, two.addresses)
+                async with trio.open_nursery() as nursery:
+                    for _ in range(24):
+                        nursery.start_soon(ask)
+                    await two.hang_up(one.peer_id)
+
+
 async def test_oversized_frame_closes_the_link() -> None:
     async with running(1) as (host,), raw_peer(host) as raw:
         protocol, _ = await raw.accept()
