@@ -20,6 +20,7 @@ from actors.links import LedgerLinks, LedgerPeers, open_overlay, subscribed
 from actors.local_answers import NodeCore, find_block, find_outcome, recent_headers
 from actors.messages import GATEWAY, GENESIS, SYNC, blocks_topic, tx_topic
 from actors.peering import direct_peers
+from actors.ticking import Ticker
 from actors.verdicts import Judgement
 from actors.world import World
 from chain.codec import block_id, decode_block, encode, transaction_id
@@ -120,8 +121,7 @@ class FullNode:
         self._work = trio.Event()
         self._done = trio.Event()
         self._moved = trio.Event()
-        self._rearm = trio.Event()
-        self._wake_at_ms: int | None = None
+        self._ticker = Ticker(core, world.clock)
         self._dropped: OrderedDict[TxId, Dropped] = OrderedDict()
         self._nursery: trio.Nursery | None = None
 
@@ -216,14 +216,8 @@ class FullNode:
 
     async def _keep_time(self) -> None:
         while True:
-            self._rearm = trio.Event()
-            self._wake_at_ms = self.core.next_deadline_ms()
-            with trio.CancelScope() as scope:
-                if self._wake_at_ms is not None:
-                    scope.deadline = trio.current_time() + max(0, self._wake_at_ms - self.world.clock.now_ms()) / 1000
-                await self._rearm.wait()
-            if scope.cancelled_caught:
-                self._moves(self.core.tick(self.world.clock.now_ms()))
+            now_ms = await self._ticker.next_due()
+            self._moves(self.core.tick(now_ms))
 
     # Out of the core. -----------------------------------------------------------------------------------------
 
@@ -235,9 +229,7 @@ class FullNode:
         self._effects.extend(effects)
         if self._effects:
             self._work.set()
-        deadline = self.core.next_deadline_ms()
-        if deadline is not None and (self._wake_at_ms is None or deadline < self._wake_at_ms):
-            self._rearm.set()
+        self._ticker.look()
 
     def _moves(self, effects: Iterable[object]) -> None:
         """Feed what comes of something that may have changed pool or chain."""

@@ -16,6 +16,7 @@ from actors.identity import Identity
 from actors.local_ledger import LocalLedger
 from actors.node import FullNode
 from actors.sensing.mobility import Point
+from actors.ticking import Ticker
 from chain.codec import decode, encode
 from chain.errors import MalformedError
 from chain.ledgers.ordered.consenter import MAX_WORD_BYTES
@@ -57,8 +58,7 @@ class Orderer:
         self.core = core
         self._store = store
         self._mailboxes: dict[bytes, _Mailbox] = {}
-        self._rearm = trio.Event()
-        self._wake_at_ms: int | None = None
+        self._ticker = Ticker(core, node.world.clock)
         self._started = False
         node.carry = self._carry
         node.on_moved = self._offer
@@ -118,22 +118,14 @@ class Orderer:
 
     async def _keep_time(self) -> None:
         while True:
-            self._rearm = trio.Event()
-            self._wake_at_ms = self.core.next_deadline_ms()
-            with trio.CancelScope() as scope:
-                if self._wake_at_ms is not None:
-                    scope.deadline = trio.current_time() + max(0, self._wake_at_ms - self.world.clock.now_ms()) / 1000
-                await self._rearm.wait()
-            if scope.cancelled_caught:
-                self._feed(self.core.tick(self.world.clock.now_ms()))
+            now_ms = await self._ticker.next_due()
+            self._feed(self.core.tick(now_ms))
 
     # --- out of the core --------------------------------------------------------------------------------------
 
     def _feed(self, effects: Sequence[OrderingEffect]) -> None:
         self.node.feed(effects)
-        deadline = self.core.next_deadline_ms()
-        if deadline is not None and (self._wake_at_ms is None or deadline < self._wake_at_ms):
-            self._rearm.set()
+        self._ticker.look()
 
     async def _carry(self, effect: object) -> None:
         """Carry out what only orderers do, in order with the rest."""

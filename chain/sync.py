@@ -6,6 +6,7 @@ Every request has a bounded answer; the one who asks checks everything, for proo
 bodies and states verifiable.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -115,9 +116,13 @@ def decode_request(data: bytes) -> Request:
 
 def decode_response(request: Request, data: bytes) -> Response:
     """Decode an answer to `request`. Raises MalformedError, also when it answers something else."""
-    union: Any = Response
-    response: Response = decode(union, data, limit=MAX_RESPONSE_BYTES)
-    if type(response) is not _ANSWERS[type(request)]:
+    return decode_answer(Response, _ANSWERS, request, data)  # type: ignore[no-any-return]
+
+
+def decode_answer(union: Any, answers: Mapping[type[Any], type[Any]], request: Value, data: bytes) -> Any:
+    """Decode one of `union` that must be what `answers` has for the request. Raises MalformedError."""
+    response = decode(union, data, limit=MAX_RESPONSE_BYTES)
+    if type(response) is not answers[type(request)]:
         raise MalformedError(f"{type(response).__name__} does not answer {type(request).__name__}")
     return response
 

@@ -10,10 +10,9 @@ from typing import Annotated, Any
 import msgspec
 
 from chain.codec import decode
-from chain.errors import MalformedError
 from chain.ledgers.ordered.msp import Certificate, Signed
 from chain.snapshot import MAX_CHUNK_BYTES
-from chain.sync import MAX_BLOCKS, MAX_HEADERS, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, MAX_SNAPSHOT_CHUNKS
+from chain.sync import MAX_BLOCKS, MAX_HEADERS, MAX_REQUEST_BYTES, MAX_SNAPSHOT_CHUNKS, decode_answer
 from chain.values import Block, BlockIdField, Hash, Header, Natural, Value
 
 
@@ -117,8 +116,4 @@ def decode_request(data: bytes) -> Request:
 
 def decode_response(request: Request, data: bytes) -> Response:
     """Decode an answer to `request`. Raises MalformedError, also when it answers something else."""
-    union: Any = Response
-    response: Response = decode(union, data, limit=MAX_RESPONSE_BYTES)
-    if type(response) is not _ANSWERS[type(request)]:
-        raise MalformedError(f"{type(response).__name__} does not answer {type(request).__name__}")
-    return response
+    return decode_answer(Response, _ANSWERS, request, data)  # type: ignore[no-any-return]
