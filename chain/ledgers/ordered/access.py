@@ -6,12 +6,15 @@ from functools import lru_cache
 from chain.contract import key_policy_key
 from chain.errors import Refused
 from chain.keys import is_signature, remembers_signatures
-from chain.ledgers.ordered.channel import ANYONE, ChannelConfig, contract_policy
+from chain.ledgers.ordered.channel import ANYONE, ChannelConfig, OrderedRules, contract_policy
 from chain.ledgers.ordered.msp import Certificate, Signed, identities
 from chain.ledgers.ordered.policy import Policy, Principal
+from chain.ledgers.ordered.values import Envelope, Response, made_ms
 from chain.state import WorldState
 from chain.values import Account
 
+SKEWS_AHEAD = 2
+"""A proposal may be that many times `max_skew_ms` ahead of its block: endorsers' and orderers' clocks differ."""
 _KEY_POLICY = key_policy_key(b"")
 
 
@@ -92,6 +95,24 @@ def policies_for(config: ChannelConfig, state: WorldState, contract: str, writte
     if silent and (policy := contract_policy(config, contract)) not in needed:
         needed.append(policy)
     return needed
+
+
+def unsatisfied(
+    config: ChannelConfig, state: WorldState, contract: str, response: Response, endorsers: Sequence[Principal]
+) -> Policy | None:
+    """The first policy that the endorsers of a call of `contract` with this response do not satisfy; None when all are."""
+    written = (write.key for write in response.writes)
+    needed = policies_for(config, state, contract, written)
+    return next((policy for policy in needed if not policy.satisfied(endorsers)), None)
+
+
+def untimely(rules: OrderedRules, envelope: Envelope, at_ms: int) -> str | None:
+    """Which of an envelope's times is too long before `at_ms` or too far ahead of it, and what it is; None when neither is."""
+    earliest, latest = at_ms - rules.proposal_ttl_ms, at_ms + SKEWS_AHEAD * rules.max_skew_ms
+    for name, time_ms in (("made", made_ms(envelope.transaction)), ("proposed", envelope.evidence.time_ms)):
+        if not earliest <= time_ms <= latest:
+            return f"{name} at {time_ms}"
+    return None
 
 
 def subject_of(key: bytes) -> bytes:

@@ -12,7 +12,7 @@ from nacl.signing import SigningKey
 from chain.codec import encode
 from chain.errors import Refused
 from chain.keys import account_of, is_signature
-from chain.ledgers.ordered.access import policies_for
+from chain.ledgers.ordered.access import unsatisfied
 from chain.ledgers.ordered.channel import ChannelConfig
 from chain.ledgers.ordered.msp import Signed, identities
 from chain.ledgers.ordered.policy import Principal
@@ -87,9 +87,7 @@ def agree(
             known.principal(signed.certificate, Account(signed.certificate.account), at_ms) for signed in endorsements
         ]
         response = group[0].response
-        keys = (write.key for write in response.writes)
-        needed = policies_for(config, state, proposal.transaction.contract, keys)
-        if all(policy.satisfied(principals) for policy in needed):
+        if unsatisfied(config, state, proposal.transaction.contract, response, principals) is None:
             others = (other for other in groups.values() if other is not group)
             return Agreement(response, endorsements, tuple(_difference(group[0], other) for other in others))
     return None

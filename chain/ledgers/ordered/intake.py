@@ -9,17 +9,15 @@ from functools import lru_cache
 from chain.codec import transaction_id
 from chain.errors import Refused
 from chain.keys import check_transaction, remembers_signatures
-from chain.ledgers.ordered.access import check_writer, policies_for, signers
+from chain.ledgers.ordered.access import check_writer, signers, unsatisfied, untimely
 from chain.ledgers.ordered.assemble import is_signed
 from chain.ledgers.ordered.channel import OrderedRules, config_of
 from chain.ledgers.ordered.cut import largest_message
 from chain.ledgers.ordered.endorse import seen_key
-from chain.ledgers.ordered.validate import SKEWS_AHEAD
 from chain.ledgers.ordered.values import (
     ENDORSEMENT,
     Envelope,
     encoded_evidence,
-    made_ms,
     proposal_digest,
     proposal_of,
     response_digest,
@@ -40,10 +38,8 @@ def check_envelope(rules: OrderedRules, chain: BlockId, state: WorldState, envel
     (_check_sound if remembers_signatures() else _check_sound.__wrapped__)(envelope, chain)
     check_size(envelope, largest_message(config.batch))
     check_writer(config, evidence.creator, transaction.sender, now_ms)
-    earliest, latest = now_ms - rules.proposal_ttl_ms, now_ms + SKEWS_AHEAD * rules.max_skew_ms
-    for name, time_ms in (("made", made_ms(transaction)), ("proposed", evidence.time_ms)):
-        if not earliest <= time_ms <= latest:
-            raise Refused("proposal_expired", f"{name} at {time_ms}, here it is {now_ms}")
+    if (late := untimely(rules, envelope, now_ms)) is not None:
+        raise Refused("proposal_expired", f"{late}, here it is {now_ms}")
     tx = transaction_id(transaction)
     if seen_key(transaction.nonce, tx) in state:
         raise Refused("duplicate_txid", tx.hex())
@@ -75,7 +71,5 @@ def check_endorsed(state: WorldState, envelope: Envelope, now_ms: int) -> None:
     """Whether it has all endorsements that it needs in this state. Raises Refused (``endorsement_policy_failure``)."""
     config, response = config_of(state), envelope.evidence.response
     endorsers = signers(config, envelope.evidence.endorsements, ENDORSEMENT, response_digest(response), now_ms)
-    written = (write.key for write in response.writes)
-    for policy in policies_for(config, state, envelope.transaction.contract, written):
-        if not policy.satisfied(endorsers):
-            raise Refused("endorsement_policy_failure", f"{len(endorsers)} endorsements do not satisfy {policy}")
+    if (policy := unsatisfied(config, state, envelope.transaction.contract, response, endorsers)) is not None:
+        raise Refused("endorsement_policy_failure", f"{len(endorsers)} endorsements do not satisfy {policy}")

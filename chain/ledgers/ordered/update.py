@@ -13,7 +13,7 @@ from nacl.signing import SigningKey
 
 from chain.codec import encode
 from chain.errors import GenesisError, Refused
-from chain.keys import is_signature
+from chain.ledgers.ordered.access import signers
 from chain.ledgers.ordered.channel import (
     MAX_UPDATE_SIGNATURES,
     BatchLimits,
@@ -24,8 +24,8 @@ from chain.ledgers.ordered.channel import (
     check_channel,
     default_policies,
 )
-from chain.ledgers.ordered.msp import Certificate, Signed, identities
-from chain.ledgers.ordered.policy import Policy, Principal
+from chain.ledgers.ordered.msp import Certificate, Signed
+from chain.ledgers.ordered.policy import Policy
 from chain.values import Account, BlockId
 
 CHANNEL_DOMAIN = b"crowdmesh:channel:1:"
@@ -33,7 +33,11 @@ CHANNEL_DOMAIN = b"crowdmesh:channel:1:"
 
 def update_message(chain: BlockId, config: ChannelConfig) -> bytes:
     """What admins sign."""
-    return CHANNEL_DOMAIN + chain + sha256(encode(config)).digest()
+    return CHANNEL_DOMAIN + chain + _digest(config)
+
+
+def _digest(config: ChannelConfig) -> bytes:
+    return sha256(encode(config)).digest()
 
 
 def sign_update(key: SigningKey, certificate: Certificate, chain: BlockId, config: ChannelConfig) -> Signed:
@@ -58,16 +62,9 @@ def check_update(
     if len(set(accounts)) < len(accounts):
         raise Refused("signed_twice")
     # What costs most comes last, and ends at the first that is bad: who has no admin's key has one signature checked.
-    known = identities(old)
-    message = update_message(chain, new)
-    signers: list[Principal] = []
-    for signed in signatures:
-        account = signed.certificate.account
-        signers.append(known.principal(signed.certificate, account, at_ms))
-        if not is_signature(account, message, signed.signature):
-            raise Refused("bad_signature", f"not signed by {account.hex()[:16]}")
-    if not Policy.parse(old.policies.admins).satisfied(signers):
-        by = ", ".join(f"{signer.organisation}.{signer.role}" for signer in signers) or "nobody"
+    admins = signers(old, signatures, CHANNEL_DOMAIN + chain, _digest(new), at_ms)
+    if not Policy.parse(old.policies.admins).satisfied(admins):
+        by = ", ".join(f"{admin.organisation}.{admin.role}" for admin in admins) or "nobody"
         raise Refused("admins_policy", f"{old.policies.admins} is not satisfied by {by}")
     try:
         check_channel(new)

@@ -15,7 +15,7 @@ from chain.errors import MalformedError, Refused
 from chain.gas import SCAN_STEP
 from chain.genesis import Network
 from chain.keys import has_valid_signature
-from chain.ledgers.ordered.access import check_writer, owner_of, policies_for, signers, subject_of
+from chain.ledgers.ordered.access import check_writer, owner_of, signers, subject_of, unsatisfied, untimely
 from chain.ledgers.ordered.assemble import is_signed
 from chain.ledgers.ordered.channel import CHANNEL_KEY, ChannelConfig, OrderedRules, config_of
 from chain.ledgers.ordered.endorse import range_digest, seen_key
@@ -29,7 +29,6 @@ from chain.ledgers.ordered.values import (
     ValidationCode,
     WriteItem,
     decode_evidence,
-    made_ms,
     proposal_digest,
     proposal_of,
     response_digest,
@@ -43,8 +42,6 @@ _SEEN = b"seen/"
 _RESERVED = (b"accounts/nonce/", key_policy_key(CHANNEL_KEY))
 """Parts of the state that no contract writes, beside what belongs to none. A policy of the configuration's own would let
 endorsers lock the admins out."""
-SKEWS_AHEAD = 2
-"""A proposal may be that many times `max_skew_ms` ahead of its block: endorsers' and orderers' clocks differ."""
 
 
 class Invalid(Exception):
@@ -126,10 +123,8 @@ def examine(scene: _Scene, transaction: Transaction, evidence: bytes) -> Envelop
     if (found := sum(item.count for item in response.ranges)) > steps:
         # Endorsers have gas; those who lie must not make every peer pass over the whole state again and again.
         raise Invalid(code.BAD_PAYLOAD, f"{found} entries are said to be found, allowed are {steps}")
-    ahead = SKEWS_AHEAD * scene.rules.max_skew_ms
-    for name, time_ms in (("made", made_ms(transaction)), ("proposed", envelope.evidence.time_ms)):
-        if not scene.at_ms - scene.rules.proposal_ttl_ms <= time_ms <= scene.at_ms + ahead:
-            raise Invalid(code.PROPOSAL_EXPIRED, f"{name} at {time_ms}, the block is of {scene.at_ms}")
+    if (late := untimely(scene.rules, envelope, scene.at_ms)) is not None:
+        raise Invalid(code.PROPOSAL_EXPIRED, f"{late}, the block is of {scene.at_ms}")
     return envelope
 
 
@@ -150,10 +145,9 @@ def check_current(scene: _Scene, state: WorldState, tx: TxId, envelope: Envelope
         )
     except Refused as refused:
         raise Invalid(code.ENDORSEMENT_POLICY_FAILURE, str(refused)) from None
-    for policy in policies_for(scene.config, state, transaction.contract, keys):
-        if not policy.satisfied(endorsers):
-            who = ", ".join(f"{one.organisation}.{one.role}" for one in endorsers) or "nobody"
-            raise Invalid(code.ENDORSEMENT_POLICY_FAILURE, f"{who} signed, {policy} is asked for")
+    if (policy := unsatisfied(scene.config, state, transaction.contract, response, endorsers)) is not None:
+        who = ", ".join(f"{one.organisation}.{one.role}" for one in endorsers) or "nobody"
+        raise Invalid(code.ENDORSEMENT_POLICY_FAILURE, f"{who} signed, {policy} is asked for")
     for read in response.reads:
         now = state.version(read.key)
         if read.version != (None if now is None else tuple(now)):
