@@ -243,19 +243,10 @@ class LedgerCore(Protocol):
     def pending_transaction(self, tx_id: TxId) -> Transaction | None:
         """Return a transaction that waits."""
 
-    def next_nonce(self, account: Account) -> int:
-        """Return the nonce that the account's next transaction must have, those that wait counted."""
-
     def query(self, contract: str, method: str, args: bytes, *, final: bool = False) -> bytes:
         """Answer a contract's query after the head, or after the last final block. Raises Refused."""
 
-    # Transactions and blocks. -------------------------------------------------------------------------------------
-
-    def submit(self, transaction: Transaction, now_ms: int) -> Sequence[LedgerEffect]:
-        """Take a transaction from an own client, rehearsed on the head's state. Raises Refused."""
-
-    def receive_transaction(self, transaction: Transaction, now_ms: int) -> Sequence[LedgerEffect]:
-        """Take a gossiped transaction. Raises Refused when the mempool does not want it."""
+    # Blocks. How transactions come in is each ledger's own. ------------------------------------------------------
 
     def check_block(self, block: Block, now_ms: int) -> HeaderStatus:
         """Judge a block for gossip without changing anything, by all that can be checked without executing it.
