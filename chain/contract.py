@@ -27,6 +27,8 @@ BlockIdAt = Callable[[int], BlockId | None]
 """The id of the final block at a height; None while that height is not final for the block being executed."""
 
 _MARK: Final = "__contract_kind__"
+PURSES: Final = b"accounts/purse/"
+"""Where all that contracts hold is, by contract and purse."""
 MAX_QUERY_BYTES = 1024 * 1024
 
 
@@ -55,6 +57,11 @@ def state_key(contract: str, key: Key) -> bytes:
 def balance_key(account: Account) -> bytes:
     """Whole key of an account's balance, an int in micro-credits. Owned by `chain.contracts.accounts`."""
     return b"accounts/balance/" + account
+
+
+def purse_key(contract: str, purse: Key) -> bytes:
+    """Whole key of what a contract holds in a purse, an int in micro-credits; absent means 0. Part of the supply."""
+    return PURSES + state_key(contract, purse)
 
 
 def nonce_key(account: Account) -> bytes:
@@ -193,17 +200,61 @@ class Context:
         if amount < 0:
             raise ValueError(f"cannot mint {amount}")
         key = balance_key(to)
-        data = self._read(key)
-        balance = 0 if data is None else decode_own(int, data)
+        balance = self._amount(key)
         minted = min(amount, MAX_INT - balance)
         if minted:
             self._write(key, encode(balance + minted))
             self._emit("accounts", "minted", {"account": to, "amount": minted, "by": self._contract})
         return minted
 
+    def lock(self, purse: Key, amount: int) -> None:
+        """Put `amount` micro-credits (0 or more) of the sender's into a purse of this contract.
+
+        A purse of its own for each thing that money is held for: calls that share one would conflict on an ordered ledger.
+        Raises Refused (``insufficient_balance``).
+        """
+        if amount < 0:
+            raise ValueError(f"cannot lock {amount}")
+        if amount == 0:
+            return
+        balance = self._amount(balance_key(self.sender))
+        if balance < amount:
+            raise Refused("insufficient_balance", f"has {balance}, needs {amount}")
+        whole = purse_key(self._contract, purse)
+        held = self._amount(whole)
+        self._write(balance_key(self.sender), encode(balance - amount))
+        self._write(whole, encode(held + amount))
+        self._emit("accounts", "locked", {"account": self.sender, "amount": amount, "by": self._contract})
+
+    def release(self, purse: Key, to: Account, amount: int) -> int:
+        """Pay `amount` micro-credits out of a purse; returns what was paid, which emits ``accounts.released``.
+
+        What would make a balance exceed MAX_INT stays. Raises ValueError when the purse does not hold so much.
+        """
+        whole = purse_key(self._contract, purse)
+        held = self._amount(whole)
+        if not 0 <= amount <= held:
+            raise ValueError(f"cannot release {amount} of {held}")
+        key = balance_key(to)
+        balance = self._amount(key)
+        paid = min(amount, MAX_INT - balance)
+        if paid:
+            self._write(key, encode(balance + paid))
+            self._write(whole, encode(held - paid) if held > paid else None)
+            self._emit("accounts", "released", {"account": to, "amount": paid, "by": self._contract})
+        return paid
+
+    def locked(self, purse: Key) -> int:
+        """Micro-credits in a purse of this contract."""
+        return self._amount(purse_key(self._contract, purse))
+
     def refuse(self, reason: str, detail: str = "") -> NoReturn:
         """End the call with nothing changed but the sender's nonce. `reason` is a snake_case name."""
         raise Refused(reason, detail)
+
+    def _amount(self, whole: bytes) -> int:
+        data = self._read(whole)
+        return 0 if data is None else decode_own(int, data)
 
     def _read(self, whole: bytes) -> bytes | None:
         self._charge(READ)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from chain.codec import decode_own, encode
-from chain.contract import Context, balance_key, call, nonce_key, query
+from chain.contract import PURSES, Context, balance_key, call, nonce_key, query
 from chain.state import WorldState
 from chain.values import MAX_INT, Account, AccountField, Natural
 
@@ -57,8 +57,10 @@ def nonce_of(state: WorldState, account: Account) -> int:
 
 
 def supply(state: WorldState) -> int:
-    """Sum of all balances: genesis balances plus all that was minted, or money was made from nothing."""
-    return sum(decode_own(int, entry.value) for _, entry in state.scan(b"accounts/" + _BALANCE))
+    """All balances and all that contracts hold: genesis balances plus all that was minted, or money was made from nothing."""
+    return sum(
+        decode_own(int, entry.value) for part in (b"accounts/" + _BALANCE, PURSES) for _, entry in state.scan(part)
+    )
 
 
 def initial_balances(balances: Iterable[tuple[Account, int]]) -> dict[bytes, bytes | None]:
