@@ -11,7 +11,7 @@ from typing import Literal
 
 from chain.codec import block_id, encode
 from chain.contract import Registry, state_key
-from chain.contracts import accounts, channel, spatial
+from chain.contracts import accounts, campaign, channel, spatial
 from chain.contracts.spatial_rules import SpatialRules, check_spatial_rules
 from chain.errors import GenesisError
 from chain.ledgers.ordered.channel import OrderedRules, channel_entries, check_ordered_rules
@@ -105,7 +105,7 @@ def standard_registry(kind: LedgerKind) -> Registry:
     One object, for replicas share what they execute under the same contracts.
     """
     own = {"channel": channel} if kind == "ordered" else {}
-    return Registry({"accounts": accounts, "spatial": spatial} | own)
+    return Registry({"accounts": accounts, "campaign": campaign, "spatial": spatial} | own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,114 @@
+"""Done: rewards to workers, what was not spent to requesters, deposits back, or to those who were let down.
+
+Everything goes where it must whoever calls, in the same order, a bounded number of tasks and bids at a time.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+
+from chain.contract import Context, call
+from chain.contracts.campaign_board import (
+    bid_key,
+    chosen_of,
+    cycle_key,
+    during,
+    open_disputes,
+    settlement_key,
+    settlement_of,
+    task_key,
+    tasks_of,
+)
+from chain.contracts.campaign_records import DONE, Bid, Campaign, CampaignId, Chosen, Settlement, Task
+from chain.values import Account
+
+MAX_SETTLED = 64
+Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_SETTLED)]
+
+
+@call
+def distribute_rewards(ctx: Context, campaign: CampaignId, count: Count) -> bool:
+    """Pay out the next `count` tasks and bids of a cycle that is done; by anybody. Returns whether all are paid out now.
+
+    A task pays its reward to each winner whose data fitted its commitment and are not in dispute, and the rest back. A bid
+    gives its deposit back, unless its path was selected and its data did not come: then it goes to the requesters of the
+    path's tasks in equal parts. In a cycle that is void everything goes back.
+
+    Refused: ``unknown_campaign``; ``wrong_phase``; ``already_settled``.
+    """
+    found, _ = during(ctx, campaign, DONE)
+    before = settlement_of(ctx, found)
+    if before.over:
+        ctx.refuse("already_settled")
+    tasks = tasks_of(ctx, found)
+    kept = {} if found.void else _kept(ctx, found)
+    left, next_task, after = count, before.tasks, before.after
+    for task in tasks:
+        if task.number < next_task:
+            continue
+        if left == 0:
+            break
+        _settle_task(ctx, found, task, kept)
+        left, next_task = left - 1, task.number + 1
+    else:
+        failed = set() if found.void else set(chosen_of(ctx, found)) - {w for w, (_, whole) in kept.items() if whole}
+        requesters = {task.number: task.requester for task in tasks}
+        prefix = b"bid/" + cycle_key(found)
+        for key, bid in ctx.scan(prefix, Bid, start=prefix + after):
+            if key == prefix + after:
+                continue
+            if left == 0:
+                break
+            _settle_bid(ctx, found, bid, requesters, failed=bid.worker in failed)
+            left, after = left - 1, bid.worker
+        else:
+            ctx.put(settlement_key(found), Settlement(next_task, after, True))
+            ctx.emit("settled", campaign=campaign, cycle=found.cycle)
+            return True
+    ctx.put(settlement_key(found), Settlement(next_task, after, False))
+    return False
+
+
+def _kept(ctx: Context, found: Campaign) -> Mapping[Account, tuple[frozenset[int], bool]]:
+    """Selected workers whose data came, with the tasks that they are paid for, and whether for all that they won."""
+    kept = {}
+    for worker, chosen in chosen_of(ctx, found).items():
+        if chosen.opened:
+            paid = _undisputed(ctx, found, worker, chosen)
+            kept[worker] = paid, len(paid) == len(chosen.wins)
+    return kept
+
+
+def _undisputed(ctx: Context, found: Campaign, worker: Account, chosen: Chosen) -> frozenset[int]:
+    return frozenset(chosen.wins) - set(open_disputes(ctx, found, worker))
+
+
+def _settle_task(
+    ctx: Context, found: Campaign, task: Task, kept: Mapping[Account, tuple[frozenset[int], bool]]
+) -> None:
+    purse = task_key(found, task.number)
+    for worker, (paid, _) in kept.items():
+        # Results that nobody checked may name more winners than there are rewards.
+        if task.number in paid and ctx.locked(purse) >= task.reward:
+            ctx.release(purse, worker, task.reward)
+            ctx.emit(
+                "rewarded", campaign=found.id, cycle=found.cycle, task=task.number, worker=worker, amount=task.reward
+            )
+    if unspent := ctx.locked(purse):
+        ctx.release(purse, task.requester, unspent)
+        ctx.emit("unspent", campaign=found.id, cycle=found.cycle, task=task.number, amount=unspent)
+
+
+def _settle_bid(ctx: Context, found: Campaign, bid: Bid, requesters: Mapping[int, Account], *, failed: bool) -> None:
+    purse = bid_key(found, bid.worker)
+    deposit = ctx.locked(purse)
+    if not deposit:
+        return
+    if not failed:
+        ctx.release(purse, bid.worker, deposit)
+        return
+    share, rest = divmod(deposit, len(bid.path))
+    for place, stop in enumerate(bid.path):
+        ctx.release(purse, requesters[stop.task], share + (rest if place == 0 else 0))
+    ctx.emit("forfeited", campaign=found.id, cycle=found.cycle, worker=bid.worker, amount=deposit)
