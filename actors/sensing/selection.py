@@ -13,7 +13,11 @@ from actors.sensing.solvers import resolve
 
 Selector = Callable[[Sequence[Sequence[int]], Sequence[int]], Sequence[int]]
 
-SELECTORS = {"greedy": "actors.sensing.selection:greedy", "exact": "actors.sensing.selection_exact:exact"}
+SELECTORS = {
+    "greedy": "actors.sensing.selection:greedy",
+    "improved": "actors.sensing.selection_search:improved",
+    "exact": "actors.sensing.selection_exact:exact",
+}
 
 
 def selector(name: str) -> Selector:
