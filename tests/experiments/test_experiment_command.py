@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from experiments import experiment_command, spatial_accuracy, spatial_rewards
+from experiments import experiment_options, spatial_accuracy, spatial_rewards
 from experiments.experiment_command import experiment
 from experiments.spatial_accuracy import Plan
 
@@ -66,7 +66,7 @@ def test_bad_roads__are_a_users_error(cli, roads):
 
 
 def test_what_is_not_installed__is_said_before_anything_is_measured(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment_command, "find_spec", lambda name: None if name == "matplotlib" else name)
+    monkeypatch.setattr(experiment_options, "find_spec", lambda name: None if name == "matplotlib" else name)
     result = cli(["spatial-rewards", "--plots", str(tmp_path)])
 
     assert result.exit_code == 3
