@@ -38,12 +38,6 @@ def campaign_paper(
     200 seeds in some seconds; --quick: 20.
     """
     need("scipy", plots)
-    from actors.sensing.planning import planner as by_name
-
-    try:
-        by_name(planner)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--planner") from None
     with errors():
         from experiments import campaign_paper as measured
         from experiments import campaign_plots

@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from actors.clock import Stopwatch
+from actors.scenario import ScenarioError
 from actors.sensing.planning import planner
 from experiments import estimates
 from experiments.campaign_setting import (
@@ -48,9 +49,12 @@ class Runs:
 
 
 def run(plan: Plan, tell: Callable[[str], object] | None = None) -> Runs:
-    """Play all seeds; Ctrl-C ends early with those that are done. Raises ValueError for a planner that there is not."""
+    """Play all seeds; Ctrl-C ends early with those that are done. Raises ScenarioError for a planner that there is not."""
     runs, watch = Runs(plan), Stopwatch()
-    plans = planner(plan.planner)
+    try:
+        plans = planner(plan.planner)
+    except ValueError as error:
+        raise ScenarioError(f"--planner: {error}") from None
     try:
         for done, seed in enumerate(range(plan.seed, plan.seed + plan.seeds), 1):
             played = {}

@@ -29,6 +29,7 @@ def paper(report: Mapping[str, Any], folder: Path) -> list[Path]:
     for task, each in enumerate(campaign["tasks"]):
         typical.axes[0].plot([task] * len(each["qualities"]), each["qualities"], "o", color="C0")
     typical.axes[0].set_ylim(0, 1.05)
+    typical.axes[0].set_xticks(range(len(campaign["tasks"])))
     typical.axes[0].set_xlabel("task")
     typical.axes[0].set_ylabel("quality q of its winners")
     typical.axes[0].set_title(f"seed {seed}")
@@ -107,8 +108,9 @@ def scale(report: Mapping[str, Any], folder: Path) -> list[Path]:
     ):
         axes.axhline(report["target"][key], color="k", linestyle="--", label="target")
         axes.set_xscale("log")
-        axes.set_yscale("log")
         axes.set_xlabel("stops of all paths")
         axes.set_ylabel(label)
         axes.legend()
+    figure.axes[0].set_yscale("log")
+    figure.axes[1].set_ylim(bottom=0)
     return [save_figure(figure, folder / "campaign-scale.png")]

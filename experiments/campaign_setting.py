@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from actors.sensing.planning import Plan, Planner, Problem
+from actors.scenario import ScenarioError
+from actors.sensing.planning import Plan, Planner, Problem, broken
 from actors.sensing.selection import rounds, uncovered
 from chain.contracts.campaign_winners import Stop, quality_ppm, winners
 
@@ -89,9 +90,12 @@ class Outcome:
 
 
 def play(campaign: Campaign, planner: Planner, rng: Random) -> Outcome:
-    """Plan with that planner, and select and reward as the paper does."""
-    setting = campaign.setting
-    plans = tuple(planner(problem, rng) for problem in campaign.problems())
+    """Plan with that planner, and select and reward as the paper does. Raises ScenarioError for a plan that is not sound."""
+    setting, problems = campaign.setting, campaign.problems()
+    plans = tuple(planner(problem, rng) for problem in problems)
+    for worker, (problem, plan) in enumerate(zip(problems, plans, strict=True)):
+        if wrong := broken(problem, plan):
+            raise ScenarioError(f"the plan of worker {worker} is not sound: {'; '.join(wrong)}")
     wanted = [setting.samples] * setting.tasks
     taken = rounds([plan.order for plan in plans], wanted)
     selected = sorted(path for path, _ in taken)

@@ -40,3 +40,8 @@ def problems(draw, most_tasks=6):
         speed_m_s=draw(st.sampled_from((0.5, 1.0, 3.0))),
         limit_m=straight + draw(st.sampled_from((0.0, 10.0, 40.0, 90.0, 300.0))),
     )
+
+
+def hasty_planner(problem: Problem, _rng: Random) -> Plan:
+    """Is at the first task at once, wherever that is: not sound."""
+    return Plan(((0, 0.0),), 0.0)
