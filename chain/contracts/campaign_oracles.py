@@ -44,7 +44,7 @@ def register_oracle(ctx: Context, campaign: CampaignId, seat: Seat) -> None:
     """Be an oracle, and lock the stake; by those on the allow-list, or by anybody where there is none.
 
     Refused: ``unknown_campaign``; ``wrong_phase``; ``phase_over``; ``not_allowed``; ``registered_twice``; ``no_such_seat``;
-    ``seat_taken``; ``insufficient_balance``.
+    ``seat_taken``; ``insufficient_balance``; ``purse_overflow``.
     """
     _, terms = during(ctx, campaign, REGISTRATION)
     if terms.oracles and ctx.sender not in terms.oracles:
