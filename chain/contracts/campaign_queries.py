@@ -26,7 +26,8 @@ from chain.contracts.campaign_board import (
 from chain.contracts.campaign_records import Bid, Campaign, CampaignId, Cycle, Draw, Oracle, Progress, Standing, Task
 from chain.values import Natural, TxId, Value
 
-MAX_PAGE = 100
+MAX_PAGE = 50
+"""Campaigns in one answer: each may have a result as large as a call's arguments, and an answer is bounded."""
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)]
 
 
