@@ -241,9 +241,10 @@ def _penalise(ctx: Context, found: Campaign, terms: Terms, oracle: Account, to: 
     """
     key = oracle_key(found.id, oracle)
     share, rest = divmod(min(terms.penalty, ctx.locked(key)), len(to))
+    paid = 0
     for place, other in enumerate(to):
-        ctx.release(key, other, share + (rest if place == 0 else 0))
-    ctx.emit("penalised", campaign=found.id, cycle=found.cycle, oracle=oracle, amount=share * len(to) + rest)
+        paid += ctx.release(key, other, share + (rest if place == 0 else 0))
+    ctx.emit("penalised", campaign=found.id, cycle=found.cycle, oracle=oracle, amount=paid)
     registered = ctx.get(key, Oracle)
     if registered is not None and terms.penalty and ctx.locked(key) < terms.penalty:
         _remove(ctx, found.id, registered)
