@@ -92,7 +92,8 @@ def oracles(ctx: Context, campaign: CampaignId) -> tuple[Oracle, ...]:
 def draw(ctx: Context, campaign: CampaignId) -> Drawn | None:
     """The draw of this cycle; None before its selection began. Refused: ``unknown_campaign``.
 
-    `chain.contracts.campaign_commitments.draw_oracles` tells who is drawn, given the id of the block that seeds it.
+    `chain.contracts.campaign_commitments.draw_oracles` tells who is drawn, given the id of the block that seeds it; when
+    they are fewer than have to agree, nobody is.
     """
     found, _ = find_campaign(ctx, campaign)
     made, version = ctx.get(draw_key(found), Draw), ctx.version(draw_key(found))
