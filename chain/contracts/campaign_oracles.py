@@ -5,6 +5,7 @@ from chain.contracts.campaign_board import (
     accepted_key,
     accepted_of,
     bids_of,
+    challenge_until_ms,
     chosen_key,
     draw_key,
     draw_of,
@@ -161,8 +162,8 @@ def challenge(ctx: Context, campaign: CampaignId, better: Result | None) -> None
     accepted = accepted_of(ctx, found)
     if accepted is None:
         ctx.refuse("no_selection")
-    if ctx.time_ms > accepted.accepted_ms + terms.challenge_ms:
-        ctx.refuse("challenge_over", f"since {accepted.accepted_ms + terms.challenge_ms}")
+    if ctx.time_ms > (until_ms := challenge_until_ms(found, terms, accepted)):
+        ctx.refuse("challenge_over", f"since {until_ms}")
     if better is None:
         if not invalid(tasks_of(ctx, found), bids_of(ctx, found), accepted.selection):
             ctx.refuse("selection_holds")
