@@ -36,7 +36,7 @@ from chain.values import Account
 HASTE_S = (0.5, 3.0)
 """How long after its time somebody else's duty is done for it: not all at once."""
 LONG_MS = 3_600_000
-NOT_TO_REPLACE = ("oracle_in_time", "already_selected", "draw_not_ready", "too_few_oracles")
+NOT_TO_REPLACE = ("oracle_in_time", "already_selected", "draw_not_ready", "nobody_drawn")
 NOT_TO_CHALLENGE = ("no_selection", "selection_holds", "not_better", "challenge_over")
 """Refusals that say that another oracle was faster."""
 

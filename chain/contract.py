@@ -211,7 +211,7 @@ class Context:
         """Put `amount` micro-credits (0 or more) of the sender's into a purse of this contract.
 
         A purse of its own for each thing that money is held for: calls that share one would conflict on an ordered ledger.
-        Raises Refused (``insufficient_balance``).
+        Raises Refused (``insufficient_balance``; ``purse_overflow``: what did not fit into a balance before is in there still).
         """
         if amount < 0:
             raise ValueError(f"cannot lock {amount}")
@@ -222,6 +222,8 @@ class Context:
             raise Refused("insufficient_balance", f"has {balance}, needs {amount}")
         whole = purse_key(self._contract, purse)
         held = self._amount(whole)
+        if held + amount > MAX_INT:
+            raise Refused("purse_overflow", f"holds {held}")
         self._write(balance_key(self.sender), encode(balance - amount))
         self._write(whole, encode(held + amount))
         self._emit("accounts", "locked", {"account": self.sender, "amount": amount, "by": self._contract})

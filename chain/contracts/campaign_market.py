@@ -21,7 +21,7 @@ from chain.contracts.campaign_records import (
 )
 from chain.contracts.spatial_rules import LAT_LIMIT_E7, LON_LIMIT_E7
 from chain.geodesy import haversine_mm
-from chain.values import MAX_INT, Natural
+from chain.values import Natural
 
 NEAR_MM = 50
 """Less than that is no distance: places are known to a centimetre, times to a millisecond."""
@@ -61,7 +61,7 @@ def publish_task(
     if interval_ms == 0:
         ctx.refuse("bad_interval")
     key = task_key(found, number)
-    ctx.lock(key, min(reward * samples, MAX_INT))  # nobody has so much
+    ctx.lock(key, reward * samples)
     ctx.put(key, Task(number, ctx.sender, lat_e7, lon_e7, reward, time_ms, interval_ms, samples))
     ctx.emit("published", campaign=campaign, cycle=found.cycle, task=number, requester=ctx.sender)
 
