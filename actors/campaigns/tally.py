@@ -21,6 +21,8 @@ COUNTED = {
 """Event to how its number is called in a report."""
 SUMMED = ("rewarded", "unspent", "forfeited", "penalised")
 """Events whose amounts are added up, in micro-credits."""
+TOLD = ("tasks", "bids", "selected", "submitted", "rewards")
+"""What a line of progress tells."""
 STARTED = "_started"
 
 
@@ -50,6 +52,15 @@ class CampaignTally:
             cycle["settled"] = 1
         if name in SUMMED:
             cycle[f"{name}_micro"] += fields["amount"]
+
+    def line(self) -> str:
+        """Where the latest cycle is, in a few words; empty before the first."""
+        if not self._cycles:
+            return ""
+        key = list(self._cycles)[-1]
+        counted = self._cycles[key]
+        told = ", ".join(f"{counted[name]} {name}" for name in TOLD if counted[name])
+        return f"cycle {key[1] + 1} {self._phases.get(key, '')}" + (f" ({told})" if told else "")
 
     def report(self) -> list[dict[str, Any]]:
         """One object a cycle, in the order in which they began; ``phase`` is the last that was seen."""
