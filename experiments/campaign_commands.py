@@ -66,7 +66,7 @@ def campaign_solvers(
 ) -> None:
     """Greedy, improved and exact planning at 10, 20 and 50 tasks; greedy, improved and exact selection, 200 instances.
 
-    20 seeds of 15 workers in half a minute; --quick: 3.
+    20 seeds of 15 workers in a minute; --quick: 3.
     """
     need("scipy", plots)
     with errors():
@@ -97,7 +97,7 @@ def campaign_scale(
 ) -> None:
     """CPU seconds and memory of selection and rewards, for up to 1,000 tasks and 5,000 paths.
 
-    5 seeds in some ten seconds; --quick: 1.
+    5 seeds in ten seconds; --quick: 1.
     """
     need("scipy", plots)
     with errors():

@@ -6,7 +6,7 @@ from random import Random
 from statistics import fmean
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from actors.sensing.planning import Problem, broken, follow, greedy
 from actors.sensing.planning_exact import MOST_TASKS, exact
@@ -39,7 +39,6 @@ def setting(seed, tasks):
     )
 
 
-@settings(deadline=None)
 @given(problems(most_tasks=5))
 def test_exact_is_the_best_of_all_orders(one):
     assert rank(exact(one, Random(1))) == rank(brute_force(one))
@@ -69,7 +68,6 @@ def test_exact_keeps_both_the_earlier_and_the_shorter_way():
     assert exact(scarce_metres, Random(1)).order == (0, 1, 2, 3)
 
 
-@settings(deadline=None)
 @given(problems(most_tasks=8))
 def test_exact_is_at_least_improved_is_at_least_greedy(one):
     ranks = [rank(plan(one, Random(1))) for plan in (greedy, improved, exact)]
