@@ -37,7 +37,9 @@ ORACLES = (21, 22, 23)
 WORKERS = tuple(sorted(range(31, 37), key=account))
 """In the order of their accounts, which is that of their paths."""
 OUTSIDER = 50
-PEOPLE = (ORGANIZER, REQUESTER, OTHER_REQUESTER, *ORACLES, *WORKERS, OUTSIDER)
+CROWD = tuple(sorted(range(101, 116), key=account))
+"""Fifteen more."""
+PEOPLE = (ORGANIZER, REQUESTER, OTHER_REQUESTER, *ORACLES, *WORKERS, OUTSIDER, *CROWD)
 FOUNDED = 1_000_000
 """What everybody has at first."""
 REWARD, SAMPLES = 1_000, 2

@@ -115,16 +115,9 @@ SELECTIONS = (
     *(Selection((), ((),) * (MAX_TASKS + 1)), Selection((), ((0,) * (MAX_SAMPLES + 1),)), Selection((), ((-1,),))),
     *(((0,), (), ()), Selection((0.0,), ()), Selection("", ())),
 )
-PATHS = tuple(
-    (
-        (Stop(0, 1),) * (MAX_PATH + 1),
-        (Stop(-1, 1),),
-        (Stop(MAX_TASKS, 1),),
-        (Stop(0, -1),),
-        (Stop(0, 2**63),),
-        ((0,),),
-        0,
-    )
+PATHS = (
+    *((Stop(0, 1),) * (MAX_PATH + 1), (Stop(-1, 1),), (Stop(MAX_TASKS, 1),)),
+    *((Stop(0, -1),), (Stop(0, 2**63),), ((0,),), 0),
 )
 NUMBERS = (-1, MAX_TASKS, 2**63, b"\x00", "0", None, True)
 NATURALS = (-1, 2**63, b"\x00", "0", None, True)
