@@ -54,8 +54,8 @@ class TasksConfig(Section, frozen=True):
 
     count: Annotated[int, Meta(ge=0, le=MAX_TASKS)] = 10
     """In all; requesters take turns."""
-    margin: Annotated[float, Meta(ge=0.0, lt=0.5)] = 0.2
-    """Share of the place's width and height at each side in which there is no task."""
+    margin: Annotated[float, Meta(ge=0.0, lt=0.5)] = 0.25
+    """Share of the place's width, at the western and at the eastern side, in which there is no task."""
     reward: Positive = 1_000_000
     """Micro-credits for each sample."""
     samples: Annotated[int, Meta(ge=1, le=MAX_SAMPLES)] = 3

@@ -109,3 +109,34 @@ def campaign_scale(
             plan = replace(plan, seeds=seeds)
         result = measured.report(measured.run(plan, voice(quiet)))
         conclude(result, measured.table(result), campaign_plots.scale, plots, report_path, as_json=as_json)
+
+
+@click.command("campaign-gas")
+@SEED
+@SEEDS
+@QUICK
+@PLOTS
+@REPORT
+@JSON
+@QUIET
+def campaign_gas(
+    seed: int,
+    seeds: int | None,
+    quick: bool,
+    plots: Path | None,
+    report_path: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Gas of each call of a campaign, by operation and number of tasks, beside what the paper reports of Ethereum.
+
+    50 seeds in some seconds; --quick: 5.
+    """
+    need("scipy", plots)
+    with errors():
+        from experiments import campaign_gas as measured
+        from experiments import campaign_plots
+
+        plan = measured.Plan(seed=seed, seeds=seeds or (5 if quick else 50))
+        result = measured.report(measured.run(plan, voice(quiet)))
+        conclude(result, measured.table(result), campaign_plots.gas, plots, report_path, as_json=as_json)

@@ -114,3 +114,27 @@ def scale(report: Mapping[str, Any], folder: Path) -> list[Path]:
     figure.axes[0].set_yscale("log")
     figure.axes[1].set_ylim(bottom=0)
     return [save_figure(figure, folder / "campaign-scale.png")]
+
+
+def gas(report: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Ours beside the paper's: by operation, and by the number of tasks where the cost depends on it."""
+    rows = [row for row in report["rows"] if row["paper"] is not None]
+    figure = new_figure(1, 3)
+    single = [row for row in rows if not row["tasks"]]
+    for shift, key, label in ((-0.2, "gas", "here"), (0.2, "paper", "published, on Ethereum")):
+        places = [place + shift for place in range(len(single))]
+        figure.axes[0].bar(places, [row[key] for row in single], 0.4, label=label)
+    figure.axes[0].set_xticks(range(len(single)), [row["operation"].replace("_", "\n") for row in single])
+    figure.axes[0].set_yscale("log")
+    figure.axes[0].set_ylabel("gas")
+    figure.axes[0].legend()
+    for axes, operation in zip(figure.axes[1:], report["slopes"], strict=False):
+        ours = [row for row in report["rows"] if row["operation"] == operation]
+        theirs = [row for row in ours if row["paper"] is not None]
+        axes.plot([row["tasks"] for row in ours], [row["gas"] for row in ours], marker="o", label="here")
+        axes.plot([row["tasks"] for row in theirs], [row["paper"] for row in theirs], marker="s", label="published")
+        axes.set_xlabel(f"tasks of a path ({operation})")
+        axes.set_ylabel("gas")
+        axes.set_ylim(bottom=0)
+        axes.legend()
+    return [save_figure(figure, folder / "campaign-gas.png")]

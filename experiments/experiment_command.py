@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from actors.command_line import JSON, QUIET, REPORT, VIOLATION, errors
-from experiments.campaign_commands import campaign_paper, campaign_scale, campaign_solvers
+from experiments.campaign_commands import campaign_gas, campaign_paper, campaign_scale, campaign_solvers
 from experiments.experiment_options import PLOTS, QUICK, SEED, SEEDS, conclude, need, voice
 
 
@@ -16,7 +16,7 @@ def experiment() -> None:
     """Reproduce a paper's evaluation: tables, JSON and plots, the same for the same seed. Ctrl-C keeps what is done."""
 
 
-for command in (campaign_paper, campaign_solvers, campaign_scale):
+for command in (campaign_paper, campaign_solvers, campaign_scale, campaign_gas):
     experiment.add_command(command)
 
 

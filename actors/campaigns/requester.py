@@ -87,10 +87,9 @@ class CampaignRequester:
         mine = []
         for number in range(self._place, config.count, self._of):
             rng = Random(f"{self._world.scenario.seed}/campaign/task/{cycle}/{number}")
-            share_north, share_east = (rng.uniform(config.margin, 1 - config.margin) for _ in range(2))
             where = Point(
-                place.lat_min + (place.lat_max - place.lat_min) * share_north,
-                place.lon_min + (place.lon_max - place.lon_min) * share_east,
+                rng.uniform(place.lat_min, place.lat_max),
+                place.lon_min + (place.lon_max - place.lon_min) * rng.uniform(config.margin, 1 - config.margin),
             )
             mine.append(Wanted(number, where, round(1000 * rng.uniform(*config.best_s))))
         return mine
