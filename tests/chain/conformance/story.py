@@ -20,7 +20,7 @@ from chain.contract import encode_args
 from chain.contracts.spatial_draw import SealedGroup, combination_id, commit_ballot, draw_group, seal_group
 from chain.contracts.spatial_records import Assignment, Progress, Report
 from chain.errors import Refused
-from chain.gas import BYTE
+from chain.gas import intrinsic_gas
 from chain.values import TxId
 from tests.chain.conformance.founding import FOUNDED_MS, IDLE_MS
 from tests.chain.conformance.ledgers import Asked, LedgerUnderTest, Outcome
@@ -141,7 +141,7 @@ class Story:
         if not outcome.reason:
             events = tuple((event.contract, event.name, self.named(event.data)) for event in outcome.events)
             # A ticket is as long as its place in a tree of digests makes it, and bytes that come in cost.
-            gas = outcome.gas - len(encode_args(*asked.args)) * BYTE
+            gas = outcome.gas - intrinsic_gas(encode_args(*asked.args))
             # How much a channel's configuration is to read depends on how many orderers it names.
             done = (self.named(outcome.result), gas if asked.contract != "channel" else 0, events)
         self.record.calls.append((sender, asked.contract, asked.method, outcome.reason, *done))

@@ -14,7 +14,7 @@ from actors.consortium_trial import Links
 from chain.codec import transaction_id
 from chain.contract import Context, encode_args
 from chain.contracts.accounts import supply
-from chain.gas import BYTE, TRANSACTION, Meter
+from chain.gas import Meter, intrinsic_gas
 from chain.ledgers.ordered.ledger import OrderedLedger
 from chain.ledgers.ordered.values import decode_evidence
 from chain.state import Version, WorldState
@@ -57,7 +57,7 @@ def replayed(ledger: OrderedLedger) -> WorldState:
             if not receipt.ok:
                 continue
             meter = Meter(GAS)
-            meter.charge(TRANSACTION + len(call.args) * BYTE)
+            meter.charge(intrinsic_gas(call.args))
             context = Context(
                 state,
                 call.contract,
@@ -68,7 +68,7 @@ def replayed(ledger: OrderedLedger) -> WorldState:
                 gas=meter,
             )
             result = ledger.network.registry.run(context, call.contract, call.method, call.args)
-            assert (result, tuple(context.events), meter.used) == (receipt.result, receipt.events, receipt.gas)
+            assert (result, tuple(context.events), meter.spent) == (receipt.result, receipt.events, receipt.gas)
             state = state.apply(context.writes, Version(height, index))
     return state
 

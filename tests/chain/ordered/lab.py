@@ -14,6 +14,7 @@ from nacl.signing import SigningKey
 from chain.codec import block_id, decode_own, encode
 from chain.contract import Registry, encode_args
 from chain.contracts import accounts, channel
+from chain.gas import MAX_BLOCK_GAS, MAX_TRANSACTION_GAS
 from chain.genesis import Balance, Network
 from chain.keys import account_of, sign_transaction
 from chain.ledgers.ordered.assemble import Agreement, check_endorsed, prepare, sign_envelope
@@ -85,7 +86,8 @@ def found(
         channel=found_channel(roots, ordering, batch, rules),
         max_skew_ms=SKEW_MS,
         proposal_ttl_ms=ttl_ms,
-        max_transaction_gas=2_000_000,
+        max_transaction_gas=MAX_TRANSACTION_GAS,
+        max_block_gas=MAX_BLOCK_GAS,
         tick_ms=100,
         election_ticks=10,
         heartbeat_ticks=1,
