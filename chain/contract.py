@@ -123,7 +123,7 @@ class Context:
         self.reads: dict[bytes, Version | None] = {}
         """Whole key → the version that was there, None when nothing was.
 
-        Also of what is written unread: what that costs depends on what is there, and EIP-2929 calls it a load as well.
+        Not of what is written unread, as in Fabric, though what that costs depends on what is there.
         """
         self.ranges: list[RangeRead] = []
         self.events: list[Event] = []
@@ -312,14 +312,16 @@ class Context:
         if whole in self.writes:
             value = self.writes[whole]
         else:
-            value = self._found(whole)
+            entry = self._state.entry(whole)
+            value, version = (None, None) if entry is None else entry
+            self.reads.setdefault(whole, version)
         self._storage.read(whole, value)
         return value
 
     def _write(self, whole: bytes, value: bytes | None) -> None:
         if self._read_only:
             raise RuntimeError(f"a query of {self._contract} writes")
-        original = self._found(whole)
+        original = self._state.get(whole)
         if whole in self.writes:
             current = self.writes[whole]
         else:
@@ -327,15 +329,6 @@ class Context:
             insort(self._written, whole)
         self._storage.write(whole, original, current, value)
         self.writes[whole] = value
-
-    def _found(self, whole: bytes) -> bytes | None:
-        """What was there before this call; a read of it."""
-        entry = self._state.entry(whole)
-        if entry is None:
-            self.reads.setdefault(whole, None)
-            return None
-        self.reads.setdefault(whole, entry.version)
-        return entry.value
 
     def _own(self, prefix: bytes, first: bytes) -> list[tuple[bytes, bytes | None]]:
         """Own writes to keys that begin with `prefix`, in order, from `first` on."""

@@ -56,17 +56,25 @@ class StorageMeter:
 
     def read(self, key: bytes, value: bytes | None) -> None:
         """The call reads an entry."""
-        slots = words(len(value)) if value else 1
-        self._charge(_place(key) + WARM * slots + (COLD - WARM) * self._heat(key, slots))
+        slots = (len(value) + 31) // WORD if value else 1
+        cost = KECCAK + KECCAK_WORD * ((len(key) + 31) // WORD) + WARM * slots
+        if (warm := self._warm.get(key, 0)) < slots:
+            self._warm[key] = slots
+            cost += (COLD - WARM) * (slots - warm)
+        self._charge(cost)
 
     def write(self, key: bytes, original: bytes | None, current: bytes | None, new: bytes | None) -> None:
         """The call puts `new` in place of `current`; `original` was there before the call."""
         old, new = current or b"", new or b""
-        slots = words(max(len(old), len(new), 1))
-        cost = _place(key) + COLD * self._heat(key, slots)
+        size = max(len(new), len(old))
+        slots = (size + 31) // WORD or 1
+        cost = KECCAK + KECCAK_WORD * ((len(key) + 31) // WORD)
+        if (warm := self._warm.get(key, 0)) < slots:
+            self._warm[key] = slots
+            cost += COLD * (slots - warm)
         if old == new:
             cost += WARM * slots
-        elif current != original or (old and new):
+        elif (old and new) or current != original:
             cost += self._change(original or b"", old, new, slots)
         elif new:
             filled = _filled(new)
@@ -88,32 +96,24 @@ class StorageMeter:
         self._listed.add(key)
         self.read(key, value)
 
-    def _heat(self, key: bytes, slots: int) -> int:
-        """Make an entry's first `slots` warm; returns how many of them were not."""
-        warm = self._warm.get(key, 0)
-        if warm >= slots:
-            return 0
-        self._warm[key] = slots
-        return slots - warm
-
     def _change(self, original: bytes, old: bytes, new: bytes, slots: int) -> int:
         """What it costs to write slot by slot; adds what is refunded. EIP-2200 calls the three original, current and new."""
         cost, refund = 0, 0
-        size = WORD * slots
-        original, old, new = original.ljust(size, b"\0"), old.ljust(size, b"\0"), new.ljust(size, b"\0")
-        for at in range(0, size, WORD):
-            was, now, then = original[at : at + WORD], old[at : at + WORD], new[at : at + WORD]
+        for at in range(0, WORD * slots, WORD):
+            # Without the zeros at their end, slots are equal when they are, and empty when they are zero.
+            now, then = old[at : at + WORD].rstrip(b"\0"), new[at : at + WORD].rstrip(b"\0")
             if now == then:
                 cost += WARM
                 continue
+            was = original[at : at + WORD].rstrip(b"\0")
             if was == now:
-                cost += SET if was == _ZERO else RESET
+                cost += RESET if was else SET
             else:
                 cost += WARM
                 if was == then:
-                    refund += (SET if was == _ZERO else RESET) - WARM
-            if was != _ZERO:
-                refund += CLEAR_REFUND * ((then == _ZERO) - (now == _ZERO))
+                    refund += (RESET if was else SET) - WARM
+            if was:
+                refund += CLEAR_REFUND * ((not then) - (not now))
         self._meter.refund += refund
         return cost
 
@@ -126,6 +126,6 @@ def _place(key: bytes) -> int:
 def _filled(value: bytes) -> int:
     """Slots of a value that are not zero."""
     slots = words(len(value))
-    if _ZERO not in value and value[WORD * (slots - 1) :].strip(b"\0"):
+    if _ZERO not in value and value[WORD * (slots - 1) :].rstrip(b"\0"):
         return slots
-    return sum(value[at : at + WORD] != bytes(len(value[at : at + WORD])) for at in range(0, len(value), WORD))
+    return sum(bool(value[at : at + WORD].rstrip(b"\0")) for at in range(0, len(value), WORD))

@@ -79,6 +79,9 @@ def simulate(
     the contract breaks (``contract_failed``): nobody replays a simulation, so nothing depends on its being the same bug.
     Where proof of work charges a call that ran out of gas with its limit, here nothing is ordered, and no block has less
     room for others: the refusal names the limit, and what it cost was the endorser's time, up to that limit.
+
+    The gas is that of the state that the endorser has. It stays right as long as the response is valid, but for what is
+    written unread: nobody checks what was there.
     """
     transaction = proposal.transaction
     meter = Meter(gas_limit)

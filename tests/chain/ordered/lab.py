@@ -14,7 +14,6 @@ from nacl.signing import SigningKey
 from chain.codec import block_id, decode_own, encode
 from chain.contract import Registry, encode_args
 from chain.contracts import accounts, channel
-from chain.gas import MAX_BLOCK_GAS, MAX_TRANSACTION_GAS
 from chain.genesis import Balance, Network
 from chain.keys import account_of, sign_transaction
 from chain.ledgers.ordered.assemble import Agreement, check_endorsed, prepare, sign_envelope
@@ -34,6 +33,8 @@ from tests.strategies import EPOCH_MS, genesis
 YEAR_MS = 31_536_000_000
 TTL_MS = 60_000
 SKEW_MS = 2_000
+GAS, BLOCK_GAS = 10**8, 10**9
+"""So much that other bounds are met first, unless told."""
 BATCH = BatchLimits(max_count=500, preferred_bytes=131_072, absolute_bytes=524_288, timeout_ms=100, idle_ms=0)
 REGISTRY = Registry({"accounts": accounts, "cabinet": cabinet, "other": cabinet, "channel": channel})
 ORGANISATIONS = ("org1", "org2", "org3")
@@ -77,7 +78,12 @@ def policies(**changes) -> Policies:
 
 @cache
 def found(
-    orderers: int = 1, rules: Policies | None = None, batch: BatchLimits = BATCH, ttl_ms: int = TTL_MS
+    orderers: int = 1,
+    rules: Policies | None = None,
+    batch: BatchLimits = BATCH,
+    ttl_ms: int = TTL_MS,
+    gas: int = GAS,
+    block_gas: int = BLOCK_GAS,
 ) -> Network:
     roots = {name: account(f"root of {name}") for name in ORGANISATIONS}
     ordering = [orderer_signer(number).certificate.account for number in range(orderers)]
@@ -86,8 +92,8 @@ def found(
         channel=found_channel(roots, ordering, batch, rules),
         max_skew_ms=SKEW_MS,
         proposal_ttl_ms=ttl_ms,
-        max_transaction_gas=MAX_TRANSACTION_GAS,
-        max_block_gas=MAX_BLOCK_GAS,
+        max_transaction_gas=gas,
+        max_block_gas=block_gas,
         tick_ms=100,
         election_ticks=10,
         heartbeat_ticks=1,
