@@ -111,10 +111,17 @@ class Consortium:
     """Three organisations' peers on one channel, and whoever wants to lie to them."""
 
     def __init__(
-        self, *, orderers: int = 1, rules: Policies | None = None, batch: BatchLimits = BATCH, now_ms: int = 0
+        self,
+        *,
+        orderers: int = 1,
+        rules: Policies | None = None,
+        batch: BatchLimits = BATCH,
+        now_ms: int = 0,
+        gas: int = GAS,
+        block_gas: int = BLOCK_GAS,
     ):
         APPLIED.clear()
-        self.network = found(orderers, rules, batch)
+        self.network = found(orderers, rules, batch, gas=gas, block_gas=block_gas)
         self.now = now_ms or EPOCH_MS + 1_000
         self.peers = {name: self.ledger(peer_signer(name)) for name in ORGANISATIONS}
         self._chance = 0
