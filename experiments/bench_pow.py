@@ -18,6 +18,7 @@ from nacl.signing import SigningKey
 from chain.codec import decode_block
 from chain.contract import encode_args
 from chain.contracts.spatial_rules import Box, SpatialRules
+from chain.gas import MAX_BLOCK_GAS, MAX_TRANSACTION_GAS
 from chain.genesis import Balance, Genesis, Network
 from chain.keys import account_of, remember_signatures, sign_transaction
 from chain.ledger import Ask, Broadcast, LedgerEffect
@@ -168,8 +169,8 @@ def _network(finality_depth: int) -> Network:
         block_reward=1_000_000,
         max_block_transactions=500,
         max_block_bytes=262_144,
-        max_transaction_gas=2_000_000,
-        max_block_gas=5_000_000,
+        max_transaction_gas=MAX_TRANSACTION_GAS,
+        max_block_gas=MAX_BLOCK_GAS,
     )
     held = sorted((Balance(_account(n), 10**12) for n in range(1, PEOPLE + 1)), key=lambda balance: balance.account)
     return Network.found(Genesis("bench", START_MS, rules, spatial, tuple(held)))
