@@ -105,7 +105,9 @@ class LedgerConfig(Section, frozen=True):
     max_transaction_gas: Annotated[int, Meta(ge=MIN_TRANSACTION_GAS)] = MAX_TRANSACTION_GAS
     """What one call may cost, in Ethereum's gas (`chain.gas`); what needs more is refused."""
     max_block_gas: Annotated[int, Meta(ge=MIN_TRANSACTION_GAS)] = MAX_BLOCK_GAS
-    """What the calls of a block may cost together; at least what one may. TIME"""
+    """What the calls of a block may cost together; at least what one may. To carry out 500 payments, or as many reports as
+    fit (170), takes 0.04 s of one core; one call after the other that did nothing but begin scans, which take longest for
+    what they cost, would take 1 s."""
     durability: Literal["kill", "power"] = "kill"
     """What a committed block survives."""
     keep_blocks: NotNegative = 0
