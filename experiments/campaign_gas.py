@@ -141,6 +141,8 @@ def _slope(points: Sequence[tuple[int, float]]) -> float | None:
 
 def table(result: Mapping[str, Any]) -> str:
     """For people."""
+    if not result["rows"]:
+        return "nothing was done"
     lines = [
         f"gas of a campaign's calls, the paper's setting, {result['seeds']} seeds; Ethereum's published costs, none fitted",
         f"{'operation':20}{'tasks':>6}{'calls':>8}{'gas':>12}{'least':>12}{'most':>12}{'paper':>12}{'ratio':>8}",
