@@ -18,7 +18,7 @@ from chain.contracts.campaign_board import (
     returned_of,
     tasks_of,
 )
-from chain.contracts.campaign_check import invalid
+from chain.contracts.campaign_check import check_operations, invalid
 from chain.contracts.campaign_commitments import digest_result, draw_oracles
 from chain.contracts.campaign_records import (
     MAX_ORACLES,
@@ -105,7 +105,7 @@ def return_selection(ctx: Context, campaign: CampaignId, selection: Result) -> b
         ctx.refuse("returned_twice")
     if terms.check == ON_RETURN:
         _check(ctx, found, selection)
-    digest = digest_result(selection)
+    digest = digest_result(selection, ctx.sha256)
     ctx.put(returned_key(found, ctx.sender), digest)
     ctx.emit("returned", campaign=campaign, cycle=found.cycle, oracle=ctx.sender, result=digest)
     returned = returned_of(ctx, found)
@@ -165,13 +165,13 @@ def challenge(ctx: Context, campaign: CampaignId, better: Result | None) -> None
     if ctx.time_ms > (until_ms := challenge_until_ms(found, terms, accepted)):
         ctx.refuse("challenge_over", f"since {until_ms}")
     if better is None:
-        if not invalid(tasks_of(ctx, found), bids_of(ctx, found), accepted.selection):
+        if not _invalid(ctx, found, accepted.selection):
             ctx.refuse("selection_holds")
     else:
         _check(ctx, found, better)
         # Against one that is not valid any valid one will do.
         fewer = len(better.paths) < len(accepted.selection.paths)
-        if not fewer and not invalid(tasks_of(ctx, found), bids_of(ctx, found), accepted.selection):
+        if not fewer and not _invalid(ctx, found, accepted.selection):
             ctx.refuse("not_better", f"{len(better.paths)} paths, accepted are {len(accepted.selection.paths)}")
     _overturn(ctx, found, accepted)
     for oracle in accepted.oracles:
@@ -186,8 +186,15 @@ def challenge(ctx: Context, campaign: CampaignId, better: Result | None) -> None
 
 def _check(ctx: Context, found: Campaign, selection: Result) -> None:
     """Refuses ``invalid_selection``."""
-    if wrong := invalid(tasks_of(ctx, found), bids_of(ctx, found), selection):
+    if wrong := _invalid(ctx, found, selection):
         ctx.refuse("invalid_selection", wrong)
+
+
+def _invalid(ctx: Context, found: Campaign, selection: Result) -> str:
+    """What is wrong with a result, or nothing."""
+    tasks, bids = tasks_of(ctx, found), bids_of(ctx, found)
+    ctx.compute(check_operations(tasks, bids))
+    return invalid(tasks, bids, selection)
 
 
 def _drawn(ctx: Context, found: Campaign, terms: Terms, draw: Draw) -> tuple[Account, ...]:
@@ -197,7 +204,7 @@ def _drawn(ctx: Context, found: Campaign, terms: Terms, draw: Draw) -> tuple[Acc
         raise LookupError("a draw without a version")
     seed = ctx.block_id(made.height + terms.draw_delay)
     registered = [oracle.account for oracle in oracles_of(ctx, found.id)]
-    drawn = draw_oracles(seed, found.id, found.cycle, registered, draw.passed_over, terms.drawn)
+    drawn = draw_oracles(seed, found.id, found.cycle, registered, draw.passed_over, terms.drawn, ctx.sha256)
     return drawn if len(drawn) >= terms.agreeing else ()
 
 
