@@ -116,6 +116,11 @@ class Board:
         rows: Sequence[Progress] = await self._ledger.query("campaign", "progress", found.id, found.cycle)
         return rows
 
+    async def balance(self) -> int:
+        """What the actor has that is not locked, in micro-credits. Raises GatewayError."""
+        found: int = await self._ledger.query("accounts", "balance", self._ledger.identity.account)
+        return found
+
     async def query(self, method: str, *args: Any) -> Any:
         """Any other question. Raises GatewayError or Refused."""
         return await self._ledger.query("campaign", method, *args)

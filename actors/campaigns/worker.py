@@ -166,7 +166,7 @@ class CampaignWorker:
             return ()
 
     def _sit_out(self, cycle: Cycle, until_ms: int, why: str) -> int:
-        self._board.idle(f"no bid: {why}")
+        self._board.idle(f"not bid: {why}")
         remember(self._tried, cycle, None)
         return until_ms
 

@@ -23,7 +23,7 @@ PHASES_S = {
 }
 CYCLE_S = 102.0
 """About what a cycle takes, with the payments at its end."""
-FUNDS = 10_000_000
+FUNDS = 40_000_000
 
 
 def square(**changes: Any) -> Scenario:
@@ -41,6 +41,8 @@ def square(**changes: Any) -> Scenario:
             "organizer": {"count": 1},
             "oracle": {"count": 3},
             "miner": {"count": 2},
+            "orderer": {"count": 1},
+            "endorser": {"count": 0},
             "mec": {"count": 2},
             "facility": {"count": 0},
         },
@@ -48,7 +50,7 @@ def square(**changes: Any) -> Scenario:
             "cycles": 1,
             "funds": FUNDS,
             "phases": dict(PHASES_S),
-            "tasks": {"count": 4, "samples": 2},
+            "tasks": {"count": 6, "samples": 2, "interval_s": 6.0},
             "oracles": {"seconds": 8.0, "challenge_s": 2.0},
         },
         "ledger": {"finality_depth": 2, "block_interval_ms": 500},
