@@ -36,7 +36,7 @@ from chain.contracts.campaign_records import (
 )
 from chain.values import Account
 
-HASTE_S = (0.5, 3.0)
+HASTE_S = (0.1, 1.0)
 """How long after its time somebody else's duty is done for it: not all at once."""
 MAX_WHY = 300
 """Characters of what is said of a selector's failure."""
@@ -99,8 +99,8 @@ class Oracle:
         if found.phase == SELECTION:
             await self._serve(standing, now_ms)
             return None
-        # The phase may move any time after its end; what comes next is due soon.
-        return until_ms if now_ms <= until_ms else None
+        # The phase may move any time after its end. When it does not, little time is left until the cycle is void.
+        return until_ms if now_ms <= until_ms else min(stalled_ms + 1, self._board.rest_ms(standing))
 
     async def _register(self, standing: Standing) -> bool:
         """Whether there is nothing more to do for it."""
