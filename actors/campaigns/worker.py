@@ -3,12 +3,11 @@
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 import trio
 
 from actors.campaign_config import CampaignConfig
-from actors.campaigns.board import Board, Cycle, cycle_of, end_ms, remember, start_ms
+from actors.campaigns.board import MAX_REMEMBERED, Board, Cycle, cycle_of, end_ms, remember, start_ms
 from actors.campaigns.readings import Gathered, gather
 from actors.ledger import GatewayError
 from actors.light_node import LightNode
@@ -34,12 +33,13 @@ from chain.contracts.campaign_records import (
 )
 from chain.geodesy import haversine_mm
 from net.peer import PeerId
-from net.transport import NotConnectedError, TransportError
+from net.transport import TransportError
 
 SENSED_TIMEOUT_S = 5.0
 SEND_ATTEMPTS = 3
 COMMIT_MS = 5_000
 """What a worker leaves itself to commit after its last stop, unless collection is short."""
+MAX_SENT = MAX_REMEMBERED * MAX_PATH
 LATE_MS = 3_000
 """How long after its last moment a call may still come to be in a block."""
 MAX_WHY = 300
@@ -64,12 +64,15 @@ class CampaignWorker:
         self._gathered: OrderedDict[Cycle, Gathered] = OrderedDict()
         self._sent: OrderedDict[tuple[Cycle, int], int] = OrderedDict()
         """How often the data of a task were sent; SEND_ATTEMPTS when they arrived."""
+        self._sending: set[tuple[Cycle, int]] = set()
+        self._nursery: trio.Nursery | None = None
         self._course: tuple[tuple[int, Point], ...] = ()
         """When it is where, while it walks a path that was selected."""
 
     async def run(self) -> None:
         """Take part until cancelled."""
-        await self._board.watch(self._attend)
+        async with trio.open_nursery() as self._nursery:
+            await self._board.watch(self._attend)
 
     def where(self) -> Point | None:
         """Where on a selected path it is; None while it walks none."""
@@ -243,27 +246,38 @@ class CampaignWorker:
     async def _hand_over(
         self, standing: Standing, chosen: Chosen, bid: Bid, tasks: dict[int, Task], gathered: Gathered
     ) -> bool:
-        """Whether there is something to be sent again."""
+        """Begin to send what did not arrive yet: whoever cannot be reached must not keep us from answering on the ledger.
+
+        Whether something is still to be sent.
+        """
         cycle = cycle_of(standing)
-        async with trio.open_nursery() as nursery:
-            for stop, sealed in zip(bid.path, gathered.sealed, strict=True):
-                if stop.task in chosen.wins and self._sent.get((cycle, stop.task), 0) < SEND_ATTEMPTS:
-                    message = Sensed(*cycle, stop.task, gathered.digests, gathered.salt, sealed)
+        assert self._nursery is not None  # noqa: S101 - we are attending, inside run()
+        for stop, sealed in zip(bid.path, gathered.sealed, strict=True):
+            if stop.task in chosen.wins and self._sent.get((cycle, stop.task), 0) < SEND_ATTEMPTS:
+                message = Sensed(*cycle, stop.task, gathered.digests, gathered.salt, sealed)
+                if (cycle, stop.task) not in self._sending:
+                    self._sending.add((cycle, stop.task))
                     to = PeerId.from_public_key(tasks[stop.task].requester)
-                    nursery.start_soon(partial(self._send, cycle, to, message))
+                    self._nursery.start_soon(self._send, cycle, to, message)
+        await trio.lowlevel.checkpoint()
         return any(self._sent.get((cycle, number), 0) < SEND_ATTEMPTS for number in chosen.wins)
 
     async def _send(self, cycle: Cycle, to: PeerId, message: Sensed) -> None:
-        key = (cycle, message.task)
-        try:
-            await self._node.reach(to)
-            await self._node.overlay.request(to, SENSED, encode(message), timeout=SENSED_TIMEOUT_S)
-        except (NotConnectedError, TransportError) as error:
+        key, why = (cycle, message.task), f"no answer in {SENSED_TIMEOUT_S:g} s"
+        with trio.move_on_after(SENSED_TIMEOUT_S):  # dialling may take for ever
+            try:
+                await self._node.reach(to)
+                await self._node.overlay.request(to, SENSED, encode(message), timeout=SENSED_TIMEOUT_S)
+                why = ""
+            except TransportError as error:
+                why = str(error)
+        self._sending.discard(key)
+        if why:
             # If it never arrives its requester will say so on the ledger, and be answered there.
-            remember(self._sent, key, self._sent.get(key, 0) + 1)
-            self._world.journal.record(self._name, "sensed_unsent", task=message.task, reason=str(error)[:100])
+            remember(self._sent, key, self._sent.get(key, 0) + 1, MAX_SENT)
+            self._world.journal.record(self._name, "sensed_unsent", task=message.task, reason=why[:100])
         else:
-            remember(self._sent, key, SEND_ATTEMPTS)
+            remember(self._sent, key, SEND_ATTEMPTS, MAX_SENT)
             self._world.journal.record(self._name, "sensed_sent", task=message.task)
 
     # What the ledger has of it. -------------------------------------------------------------------------------

@@ -6,9 +6,9 @@ import pytest
 
 from actors.run import RunPlan, run_plan
 from chain.contract import encode_args
-from tests.actors.campaigns.square import CYCLE_S, FUNDS, campaigns, did, refused, square
+from tests.actors.campaigns.square import CYCLE_S, FUNDS, brisk, campaigns, did, refused, square
 from tests.actors.simulated import simulate
-from tests.checkers import of_kind, violations
+from tests.checkers import of_kind, violations, what_went_wrong
 
 SECONDS = 10 + 2 * CYCLE_S + 12
 SEEDS = (1, 2)
@@ -122,10 +122,11 @@ def test_requesters_have_all_data_that_they_paid_for(run):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", LEDGERS)
-def test_in_real_time_balances_are_those_of_the_simulation(kind, runs):
-    plan = RunPlan(square(seed=1, ledger__kind=kind, campaign__cycles=2), "swarm", seconds=SECONDS)
-    report = run_plan(plan)
-    assert report["errors"] == [] and report["replicas_agree"] and report["supply_conserved"]
+def test_in_real_time_balances_are_those_of_the_simulation(kind, tmp_path):
+    scenario = brisk(ledger__kind=kind, campaign__cycles=2)
+    report = run_plan(RunPlan(scenario, "swarm", seconds=135.0))
+    assert what_went_wrong(report) == []
     cycles, balances, locked = campaigns(report)
     assert [cycle["phase"] for cycle in cycles] == ["ended", "closed"]
-    assert (balances, locked) == (campaigns(runs[1, kind].report)[1], 0)
+    simulated = simulate(scenario, tmp_path, seconds=135.0)
+    assert (balances, locked) == (campaigns(simulated.report)[1], 0)
