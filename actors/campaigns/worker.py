@@ -298,7 +298,7 @@ class CampaignWorker:
 def _stops(standing: Standing, tasks: list[Task], plan: Plan, last_ms: int) -> Iterator[Stop]:
     """A plan in whole milliseconds, as the contract takes it: in the tasks' windows, and nowhere too fast.
 
-    Rounding may cost a stop whose window is about to close.
+    It may cost stops whose windows are about to close, and those after `last_ms`.
     """
     begin_ms = start_ms(standing, COLLECTION)
     before: Stop | None = None
@@ -309,11 +309,11 @@ def _stops(standing: Standing, tasks: list[Task], plan: Plan, last_ms: int) -> I
         earliest_ms = max(begin_ms, task.time_ms - task.interval_ms)
         if before is not None and place is not None:
             earliest_ms = max(earliest_ms, before.arrival_ms + _least_ms(place, there, standing.terms.max_speed_mm_s))
-        arrival_ms = max(begin_ms + round(second * 1000), earliest_ms)
+        planned_ms = begin_ms + round(second * 1000)
         latest_ms = min(last_ms, task.time_ms + task.interval_ms)
-        if earliest_ms > latest_ms:
+        if earliest_ms > latest_ms or planned_ms > latest_ms + 1:
             continue
-        before, place = Stop(task.number, min(arrival_ms, latest_ms)), there
+        before, place = Stop(task.number, min(max(planned_ms, earliest_ms), latest_ms)), there
         yield before
 
 

@@ -1,6 +1,10 @@
 """Two cycles of a campaign, in virtual time and in real time, on either ledger: who has which money at their end."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +16,7 @@ from tests.checkers import of_kind, violations, what_went_wrong
 
 SECONDS = 10 + 2 * CYCLE_S + 12
 SEEDS = (1, 2)
+ROOT = Path(__file__).parents[3]
 LEDGERS = ("pow", "ordered")
 
 
@@ -118,6 +123,31 @@ def test_requesters_have_all_data_that_they_paid_for(run):
     box = run.swarm.world.genesis.spatial.box
     assert all(box.contains(reading.lat_e7, reading.lon_e7) for reading in readings)
     assert all(280_000 < reading.millikelvin < 300_000 for reading in readings)
+
+
+PROGRAM = """
+import sys
+from actors.run import RunPlan, run_plan
+from tests.actors.campaigns.square import square
+print(run_plan(RunPlan(square(), "simulate", seconds=float(sys.argv[1])))["journal_sha256"])
+"""
+
+
+def test_the_hash_seed_does_not_matter():
+    """Until data are collected: paths are planned, selected and walked."""
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM, "88"],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        ).stdout.strip()
+        for hash_seed in ("1", "2")
+    ]
+    assert len(told[0]) == 64
+    assert told[0] == told[1]
 
 
 @pytest.mark.slow
