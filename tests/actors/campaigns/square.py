@@ -8,6 +8,9 @@ from actors.campaigns.board import Board
 from actors.organizer import Organizer
 from actors.scenario import Scenario, convert
 from actors.swarm import Swarm
+from chain.codec import block_id
+from chain.contracts.campaign_commitments import draw_oracles
+from chain.contracts.campaign_queries import Drawn
 from chain.contracts.campaign_records import Standing
 from tests.checkers import Record, of_kind
 
@@ -115,3 +118,17 @@ async def standing(swarm: Swarm) -> Standing | None:
     node = organizer(swarm)
     found = await Board(node.world, "onlooker", node.ledger, rest_s=1.0).campaigns()
     return found[0] if found else None
+
+
+def drawn_now(swarm: Swarm, found: Standing, made: Drawn) -> list[str] | None:
+    """Names of the drawn oracles, as soon as the organizer's node has the block that seeds the draw; not final yet."""
+    node = organizer(swarm).node
+    header = node.core.header(made.recorded_height + found.terms.draw_delay)
+    if header is None:
+        return None
+    campaign = found.campaign
+    accounts = [swarm.actors[f"oracle-0{place}"].identity.account for place in (1, 2, 3)]
+    drawn = draw_oracles(
+        block_id(header), campaign.id, campaign.cycle, accounts, made.draw.passed_over, found.terms.drawn
+    )
+    return [swarm.world.name_of(account) for account in drawn]

@@ -5,10 +5,19 @@ from collections import Counter
 import pytest
 import trio
 
-from chain.codec import block_id
-from chain.contracts.campaign_commitments import draw_oracles
 from chain.contracts.campaign_records import CLOSED, SELECTION
-from tests.actors.campaigns.square import CYCLE_S, FUNDS, PHASES_S, campaigns, crash, did, organizer, square, standing
+from tests.actors.campaigns.square import (
+    CYCLE_S,
+    FUNDS,
+    PHASES_S,
+    campaigns,
+    crash,
+    did,
+    drawn_now,
+    organizer,
+    square,
+    standing,
+)
 from tests.actors.simulated import play, simulate
 from tests.checkers import of_kind, read_journal, what_went_wrong
 
@@ -122,20 +131,6 @@ def test_a_dead_organizers_phases_are_moved_by_oracles_who_are_paid_for_it(kind,
     assert balances["organizer-01"] == FUNDS - 5 * 500_000
     others = balances.keys() - {*oracles, "organizer-01"}
     assert {name: balances[name] for name in others} == {name: undisturbed[name] for name in others}
-
-
-def drawn_now(swarm, found, made):
-    """Names of the drawn oracles, as soon as the organizer's node has the block that seeds the draw; not final yet."""
-    node = organizer(swarm).node
-    header = node.core.header(made.recorded_height + found.terms.draw_delay)
-    if header is None:
-        return None
-    campaign = found.campaign
-    accounts = [swarm.actors[f"oracle-0{place}"].identity.account for place in (1, 2, 3)]
-    drawn = draw_oracles(
-        block_id(header), campaign.id, campaign.cycle, accounts, made.draw.passed_over, found.terms.drawn
-    )
-    return [swarm.world.name_of(account) for account in drawn]
 
 
 @pytest.mark.parametrize("kind", ["pow", "ordered"])
