@@ -29,6 +29,8 @@ POLL_S = 1.0
 SHARE = 8
 """What may change any time until a deadline is looked at again after this part of the time that is left."""
 LONG_MS = 3_600_000
+LONG_OVER_MS = 300_000
+"""After that nothing opens a closed campaign again, and oracles have their stakes back."""
 PATIENCE_S = 30.0
 """How long a call is waited for; after that what became of it is looked up."""
 AT_ONCE = 8
@@ -51,6 +53,10 @@ class Board:
         """`rest_s`: longest time between two looks. Others may deploy a campaign at any time, which nobody is told of."""
         self._world, self._name, self._ledger = world, name, ledger
         self._longest_rest_ms = round(1000 * max(POLL_S, rest_s))
+        self._over: CampaignId | None = None
+        """The last of the campaigns that are not looked at any more."""
+        self._closed_ms: OrderedDict[CampaignId, int] = OrderedDict()
+        """When some were first seen to be closed."""
         # Hundreds of actors would look in the same instant, and call again and again in the same one.
         self._jitter = world.rng(name, "campaign/looks")
 
@@ -88,15 +94,36 @@ class Board:
         return until_ms if now_ms <= until_ms else self.before_ms(2 * now_ms - until_ms)
 
     async def campaigns(self) -> Sequence[Standing]:
-        """All there are, in the order in which they were deployed. Raises GatewayError."""
+        """All there are, in the order in which they were deployed, but for the first ones that are over for long.
+
+        Raises GatewayError; Refused when the ledger has lost one that it had.
+        """
         found: list[Standing] = []
-        after: CampaignId | None = None
+        after = self._over
         while True:
-            page: Sequence[Standing] = await self._ledger.query("campaign", "campaigns", MAX_PAGE, after)
+            try:
+                page: Sequence[Standing] = await self._ledger.query("campaign", "campaigns", MAX_PAGE, after)
+            except Refused:
+                self._over = None
+                raise
             found += page
             if len(page) < MAX_PAGE:
+                self._pass_over(found)
                 return found
             after = page[-1].campaign.id
+
+    def _pass_over(self, there: Sequence[Standing]) -> None:
+        """Else each look would take longer than the one before, for ever."""
+        now_ms = self._world.clock.now_ms()
+        for standing in there:
+            campaign = standing.campaign
+            if campaign.phase != CLOSED:
+                return
+            if campaign.id not in self._closed_ms:
+                remember(self._closed_ms, campaign.id, now_ms, MAX_PAGE)
+            if now_ms - self._closed_ms[campaign.id] < LONG_OVER_MS:
+                return
+            self._over = campaign.id
 
     async def tasks(self, standing: Standing) -> Sequence[Task]:
         """Of this cycle, by number. Raises GatewayError."""
