@@ -74,7 +74,7 @@ class Fair(Town):
     def copy(self) -> "Fair":
         """One that goes its own way from here."""
         other = copy(self)
-        other.blocks, other.events = [*self.blocks], [*self.events]
+        other.blocks, other.events, other.receipts = [*self.blocks], [*self.events], [*self.receipts]
         return other
 
     # Calls. -------------------------------------------------------------------------------------------------------
