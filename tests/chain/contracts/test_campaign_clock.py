@@ -43,7 +43,8 @@ def test_phases_follow_from_terms_and_the_deployment():
     assert found.ends_ms == tuple(opened + 1_000 * after - 1 for after in (5, 11, 18, 26, 35, 45))
     assert (found.campaign.opened_ms, found.campaign.start_ms) == (opened, opened + 5_000)
     assert (found.campaign.organizer, found.campaign.id) == (account(ORGANIZER), fair.campaign)
-    assert fair.phase == REGISTRATION and fair.cycle == 0 and not found.settled and found.accepted is None
+    assert fair.phase == REGISTRATION and fair.cycle == 0 and not found.campaign.void
+    assert not found.settled and found.accepted is None
 
 
 def test_each_phase_says_that_it_begins():

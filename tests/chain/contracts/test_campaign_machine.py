@@ -339,5 +339,5 @@ TestCampaign.settings = settings(
 @pytest.mark.slow
 class TestManyCampaigns(CampaignMachine.TestCase):
     settings = settings(
-        max_examples=300, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
