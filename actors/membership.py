@@ -27,7 +27,7 @@ from chain.ledgers.ordered.endorse import Signer
 from chain.ledgers.ordered.msp import Certificate, issue
 from chain.ledgers.ordered.policy import Policy, Principal, any_of
 
-PEER_ROLES = ("mec", "endorser", "facility")
+PEER_ROLES = ("mec", "endorser", "facility", "organizer", "oracle")
 """Roles of actors whose certificate is a peer's: they endorse."""
 CLIENT_ROLES = ("requester", "worker")
 DAY_MS = 86_400_000
@@ -59,6 +59,7 @@ def ordered_rules(scenario: Scenario, members: Sequence[Member]) -> OrderedRules
             max_skew_ms=config.max_skew_ms,
             proposal_ttl_ms=config.proposal_ttl_ms,
             max_transaction_gas=scenario.ledger.max_transaction_gas,
+            max_block_gas=scenario.ledger.max_block_gas,
             tick_ms=config.tick_ms,
             election_ticks=config.election_ticks,
             heartbeat_ticks=config.heartbeat_ticks,

@@ -1,6 +1,6 @@
 """From a scenario to a population: who there is, and where they live."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -14,8 +14,10 @@ from actors.sensing.reports_file import ReportFile
 from actors.sensing.sites import choose_sites
 from chain.ledgers.ordered.msp import Certificate
 
-LEDGER_ROLES = ("mec", "miner", "orderer", "endorser", "facility")
+LEDGER_ROLES = ("mec", "miner", "orderer", "endorser", "facility", "organizer", "oracle")
 """Roles whose actors hold a ledger, in the order in which they start."""
+NEVER_MORE = ("orderer", "organizer")
+"""Roles that stay as many as they are in larger populations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Member:
     role: str
     identity: Identity
     place: Point | None
-    """Home or site; None for miners, orderers and endorsers."""
+    """Home or site; None for those who are nowhere in particular."""
     certificate: Certificate | None = None
     """Its organisation's word on its role, on an ordered ledger; see `actors.membership`."""
 
@@ -34,17 +36,17 @@ class Member:
 def scaled(scenario: Scenario, actors: int) -> Scenario:
     """The same scenario with `actors` who take part in all, in like proportions, nobody's role dying out.
 
-    Orderers become fewer, never more: another one makes Raft slower. Raises ScenarioError when there are more roles than
-    actors.
+    Orderers and organizers become fewer, never more: another one makes Raft slower, or is another campaign. Raises
+    ScenarioError when there are more roles than actors.
     """
     counts = {role: scenario.count(role) for role in ROLES}
     present = [role for role in ROLES if counts[role]]
     if actors < len(present):
         msg = f"--actors {actors}: the population has {len(present)} roles ({', '.join(present)}), each needs one"
         raise ScenarioError(msg)
-    if actors > sum(counts.values()) and len(present) > 1:
-        whole = {"orderer": counts.pop("orderer")}
-        whole |= _in_proportion(counts, actors - whole["orderer"])
+    if actors > sum(counts.values()) and {*present} - {*NEVER_MORE}:
+        whole = {role: counts.pop(role) for role in NEVER_MORE}
+        whole |= _in_proportion(counts, actors - sum(whole.values()))
     else:
         whole = _in_proportion(counts, actors)
     population = scenario.population
@@ -111,3 +113,16 @@ def names(role: str, count: int) -> Sequence[str]:
     """Names of a role's actors: ``worker-01`` to ``worker-40``."""
     width = max(2, len(str(count)))
     return [f"{role}-{number:0{width}}" for number in range(1, count + 1)]
+
+
+def role_of(name: str) -> str:
+    """The role that is in an actor's name."""
+    return name.rpartition("-")[0]
+
+
+def turns(names: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Everybody's place among those of its role, from 0 on, and how many these are: whichever process they are in."""
+    alike: dict[str, list[str]] = {}
+    for name in sorted(names):
+        alike.setdefault(role_of(name), []).append(name)
+    return {name: (place, len(others)) for others in alike.values() for place, name in enumerate(others)}

@@ -20,7 +20,7 @@ from chain.contracts.campaign_records import (
     Terms,
 )
 from chain.contracts.spatial_rules import LAT_LIMIT_E7, LON_LIMIT_E7
-from chain.geodesy import haversine_mm
+from chain.geodesy import HAVERSINE_OPERATIONS, haversine_mm
 from chain.values import Natural
 
 NEAR_MM = 50
@@ -108,6 +108,7 @@ def _check_path(ctx: Context, found: Campaign, terms: Terms, path: tuple[Stop, .
         if not max(first, opens) <= stop.arrival_ms <= min(last, closes):
             ctx.refuse("arrival_out_of_window", f"task {stop.task}")
         if before is not None and terms.max_speed_mm_s:
+            ctx.compute(HAVERSINE_OPERATIONS)
             way_mm = haversine_mm(_place(before[1]), _place(task))
             can_mm = (stop.arrival_ms - before[0].arrival_ms) * terms.max_speed_mm_s // 1_000
             if way_mm > can_mm + NEAR_MM:

@@ -15,10 +15,10 @@ from chain.contracts.campaign_board import (
     oracle_seat_key,
     oracles_of,
     returned_key,
-    returned_prefix,
+    returned_of,
     tasks_of,
 )
-from chain.contracts.campaign_check import invalid
+from chain.contracts.campaign_check import check_operations, invalid
 from chain.contracts.campaign_commitments import digest_result, draw_oracles
 from chain.contracts.campaign_records import (
     MAX_ORACLES,
@@ -105,10 +105,10 @@ def return_selection(ctx: Context, campaign: CampaignId, selection: Result) -> b
         ctx.refuse("returned_twice")
     if terms.check == ON_RETURN:
         _check(ctx, found, selection)
-    digest = digest_result(selection)
+    digest = digest_result(selection, ctx.sha256)
     ctx.put(returned_key(found, ctx.sender), digest)
     ctx.emit("returned", campaign=campaign, cycle=found.cycle, oracle=ctx.sender, result=digest)
-    returned = _returned(ctx, found)
+    returned = returned_of(ctx, found)
     agreeing = [oracle for oracle in drawn if returned.get(oracle) == digest]
     if len(agreeing) < terms.agreeing:
         return False
@@ -135,7 +135,7 @@ def replace_oracle(ctx: Context, campaign: CampaignId) -> None:
     draw = draw_of(ctx, found)
     if ctx.time_ms <= draw.since_ms + terms.oracle_ms:
         ctx.refuse("oracle_in_time", f"until {draw.since_ms + terms.oracle_ms}")
-    drawn, returned = _drawn(ctx, found, terms, draw), _returned(ctx, found)
+    drawn, returned = _drawn(ctx, found, terms, draw), returned_of(ctx, found)
     if not drawn:
         ctx.refuse("nobody_drawn", f"needed are {terms.agreeing} that were not drawn before")
     late = [oracle for oracle in drawn if oracle not in returned]
@@ -165,13 +165,13 @@ def challenge(ctx: Context, campaign: CampaignId, better: Result | None) -> None
     if ctx.time_ms > (until_ms := challenge_until_ms(found, terms, accepted)):
         ctx.refuse("challenge_over", f"since {until_ms}")
     if better is None:
-        if not invalid(tasks_of(ctx, found), bids_of(ctx, found), accepted.selection):
+        if not _invalid(ctx, found, accepted.selection):
             ctx.refuse("selection_holds")
     else:
         _check(ctx, found, better)
         # Against one that is not valid any valid one will do.
         fewer = len(better.paths) < len(accepted.selection.paths)
-        if not fewer and not invalid(tasks_of(ctx, found), bids_of(ctx, found), accepted.selection):
+        if not fewer and not _invalid(ctx, found, accepted.selection):
             ctx.refuse("not_better", f"{len(better.paths)} paths, accepted are {len(accepted.selection.paths)}")
     _overturn(ctx, found, accepted)
     for oracle in accepted.oracles:
@@ -186,8 +186,15 @@ def challenge(ctx: Context, campaign: CampaignId, better: Result | None) -> None
 
 def _check(ctx: Context, found: Campaign, selection: Result) -> None:
     """Refuses ``invalid_selection``."""
-    if wrong := invalid(tasks_of(ctx, found), bids_of(ctx, found), selection):
+    if wrong := _invalid(ctx, found, selection):
         ctx.refuse("invalid_selection", wrong)
+
+
+def _invalid(ctx: Context, found: Campaign, selection: Result) -> str:
+    """What is wrong with a result, or nothing."""
+    tasks, bids = tasks_of(ctx, found), bids_of(ctx, found)
+    ctx.compute(check_operations(tasks, bids))
+    return invalid(tasks, bids, selection)
 
 
 def _drawn(ctx: Context, found: Campaign, terms: Terms, draw: Draw) -> tuple[Account, ...]:
@@ -197,18 +204,12 @@ def _drawn(ctx: Context, found: Campaign, terms: Terms, draw: Draw) -> tuple[Acc
         raise LookupError("a draw without a version")
     seed = ctx.block_id(made.height + terms.draw_delay)
     registered = [oracle.account for oracle in oracles_of(ctx, found.id)]
-    drawn = draw_oracles(seed, found.id, found.cycle, registered, draw.passed_over, terms.drawn)
+    drawn = draw_oracles(seed, found.id, found.cycle, registered, draw.passed_over, terms.drawn, ctx.sha256)
     return drawn if len(drawn) >= terms.agreeing else ()
 
 
-def _returned(ctx: Context, found: Campaign) -> dict[Account, bytes]:
-    """Oracle to digest of its result."""
-    prefix = returned_prefix(found)
-    return {Account(key[len(prefix) :]): digest for key, digest in ctx.scan(prefix, bytes)}
-
-
 def _forget_returned(ctx: Context, found: Campaign) -> None:
-    for oracle in _returned(ctx, found):
+    for oracle in returned_of(ctx, found):
         ctx.delete(returned_key(found, oracle))
 
 

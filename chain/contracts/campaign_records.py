@@ -25,7 +25,8 @@ ON_CHALLENGE = "on_challenge"
 CHECKS = (ON_RETURN, ON_CHALLENGE)
 
 MAX_TASKS = 128
-MAX_BIDS = 256
+MAX_BIDS = 192
+"""The largest campaign there can be, of paths of MAX_PATH stops, has a result that fits into a call's gas (`chain.gas`)."""
 MAX_ORACLES = 64
 MAX_DRAWN = 15
 MAX_PATH = 32

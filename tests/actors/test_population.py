@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from actors.founding import found
 from actors.population import LEDGER_ROLES, build_city, build_members, names, scaled
-from actors.scenario import ROLES, PopulationConfig, ScenarioError, convert
+from actors.scenario import CAMPAIGNERS, ROLES, PopulationConfig, ScenarioError, convert
 from chain.genesis import Network
 from tests.actors.simulated import small
 
@@ -34,8 +34,9 @@ def test_the_default_population_is_of_one_size_on_every_ledger():
     for kind in KINDS[:2]:
         assert convert({"ledger": {"kind": kind}}).actors == 60
     roles = {kind: {r for r, n in taking_part(with_counts({}, kind)).items() if n} for kind in KINDS}
-    assert roles["pow"] == {*ROLES} - {"orderer", "endorser"}
-    assert roles["ordered"] == roles["solo"] == {*ROLES} - {"miner"}
+    everywhere = {*ROLES} - {*CAMPAIGNERS}
+    assert roles["pow"] == everywhere - {"orderer", "endorser"}
+    assert roles["ordered"] == roles["solo"] == everywhere - {"miner"}
     assert with_counts({}, "solo").count("orderer") == 1
 
 
@@ -138,3 +139,15 @@ def test_a_population_without_miners_or_people_can_be_founded():
     scenario = convert({"population": {role: {"count": 0} for role in ("requester", "worker", "miner")}})
     members, city = members_of(scenario)
     assert found(scenario, city, members, 0).ledger.initial_difficulty == 1
+
+
+def test_a_larger_population_has_no_more_campaigns():
+    scenario = convert(
+        {
+            "systems": ["campaign"],
+            "population": {"organizer": {"count": 1}, "oracle": {"count": 3}, "worker": {"count": 15}},
+        }
+    )
+    result = taking_part(scaled(scenario, 10 * scenario.actors))
+    assert result["organizer"] == 1
+    assert (result["oracle"], result["worker"]) == (31, 154)  # in proportion to all but the organizer

@@ -179,6 +179,20 @@ def test_bugs_in_a_contract_surface():
         REGISTRY.query(EMPTY, "lab", "writing_query", b"\x90", time_ms=1)
 
 
+def test_constants_are_read_and_are_no_reads():
+    state = EMPTY.apply({b"constant/lab/c": encode(7), b"constant/labs/c": encode(8)}, Version(0, 0))
+    ctx = context(state)
+    assert ctx.constant(b"c", int) == 7
+    assert (ctx.reads, ctx.ranges) == ({}, [])
+    with pytest.raises(LookupError, match="constant/lab/d"):
+        ctx.constant(b"d", int)
+
+
+def test_nobody_but_genesis_writes_constants():
+    with pytest.raises(ValueError, match="constant"):
+        Registry({"constant": lab})
+
+
 def test_arguments_without_types_are_refused_at_start():
     module = types.ModuleType("untyped")
 

@@ -157,7 +157,7 @@ class Told:
         """All that can be asked."""
         for method in ("tasks", "bids", "progress"):
             self.query(method, self.cycle)
-        for method in ("campaign", "oracles", "draw", "purses"):
+        for method in ("campaign", "oracles", "draw", "returned", "purses"):
             self.query(method)
 
 
@@ -179,7 +179,7 @@ def nowhere(story: Story) -> None:
         story.refused("unknown_campaign", OUTSIDER, method, NO_CAMPAIGN, *args, contract="campaign")
     for method in ("tasks", "bids", "progress"):
         story.query(method, NO_CAMPAIGN, 0, contract="campaign")
-    for method in ("campaign", "oracles", "draw", "purses"):
+    for method in ("campaign", "oracles", "draw", "returned", "purses"):
         story.query(method, NO_CAMPAIGN, contract="campaign")
     story.query("campaigns", 9, NO_CAMPAIGN, contract="campaign")
     story.query("campaigns", 9, None, contract="campaign")

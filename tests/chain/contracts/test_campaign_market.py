@@ -3,7 +3,7 @@
 import pytest
 
 from chain.contracts.campaign_market import NEAR_MM
-from chain.contracts.campaign_records import BIDDING, COLLECTION, MAX_SAMPLES, PUBLISHING, SELECTION, Stop
+from chain.contracts.campaign_records import BIDDING, COLLECTION, MAX_BIDS, MAX_SAMPLES, PUBLISHING, SELECTION, Stop
 from chain.geodesy import haversine_mm
 from chain.values import MAX_INT
 from tests.chain.campaign_town import FOUNDED, ORACLES, OTHER_REQUESTER, OUTSIDER, REQUESTER, WORKERS, Fair
@@ -95,9 +95,9 @@ def test_a_bid_locks_the_deposit(bidding):
     assert bidding.purses()["bid", account(one)] == 500 == -bidding.money()[one]
     assert bidding.not_here(one, "bid_path", 9, bidding.path((0, 0))) == "bid_twice"
     assert bidding.not_here(two, "bid_path", 0, bidding.path((0, 0))) == "seat_taken"
-    assert bidding.not_here(two, "bid_path", 256, bidding.path((0, 0))) == "no_such_seat"
+    assert bidding.not_here(two, "bid_path", MAX_BIDS, bidding.path((0, 0))) == "no_such_seat"
     assert bidding.not_here(two, "bid_path", MAX_INT, bidding.path((0, 0))) == "no_such_seat"
-    bidding.here(two, "bid_path", 255, bidding.path((0, 0)))
+    bidding.here(two, "bid_path", MAX_BIDS - 1, bidding.path((0, 0)))
     assert [bid.worker for bid in bidding.bids] == [account(one), account(two)]
 
 
