@@ -32,11 +32,11 @@ class PhasesConfig(Section, frozen=True):
 
     registration: Seconds = 12.0
     publishing: Seconds = 16.0
-    bidding: Seconds = 16.0
+    bidding: Seconds = 22.0
     selection: Seconds = 30.0
     """For the draw's seed to become final, a result, and the time in which it can be challenged."""
     collection: Seconds = 40.0
-    submission: Seconds = 32.0
+    submission: Seconds = 40.0
     """Data first, then the review."""
     review: Annotated[float, Meta(ge=0, le=1e6)] = 18.0
     """Last part of submission: for disputes, then for answers."""

@@ -1,18 +1,21 @@
 """A computing oracle: selects paths when it is drawn, and watches those who were, for it is paid for what it catches."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from operator import index
 from typing import ClassVar
 
 import trio
 
 from actors.campaign_config import CampaignConfig
-from actors.campaigns.board import Board, end_ms
+from actors.campaigns.board import LONG_MS, Board, Cycle, cycle_of, end_ms, over_ms, remember
 from actors.identity import Identity
 from actors.local_ledger import LocalLedger
 from actors.node import FullNode
 from actors.sensing.mobility import Point
 from actors.sensing.selection import selector
 from chain.codec import block_id
+from chain.contracts.campaign_board import challenge_until_ms
 from chain.contracts.campaign_check import invalid, right_winners
 from chain.contracts.campaign_commitments import draw_oracles
 from chain.contracts.campaign_queries import Drawn
@@ -33,10 +36,12 @@ from chain.contracts.campaign_records import (
 )
 from chain.values import Account
 
-HASTE_S = (0.5, 3.0)
+HASTE_S = (0.1, 1.0)
 """How long after its time somebody else's duty is done for it: not all at once."""
-LONG_MS = 3_600_000
+MAX_WHY = 300
+"""Characters of what is said of a selector's failure."""
 NOT_TO_REPLACE = ("oracle_in_time", "already_selected", "draw_not_ready", "nobody_drawn")
+NOT_TO_ADVANCE = ("wrong_phase", "phase_not_over", "challenge_open", "not_organizer")
 NOT_TO_CHALLENGE = ("no_selection", "selection_holds", "not_better", "challenge_over")
 """Refusals that say that another oracle was faster."""
 
@@ -57,14 +62,15 @@ class Oracle:
         self.node = node
         self.ledger = LocalLedger(node, node.identity)
         self._select = selector(config.oracles.selector)
-        self._board = Board(node.world, node.name, self.ledger)
+        self._board = Board(node.world, node.name, self.ledger, rest_s=config.phases.registration / 4)
         self._haste_ms = round(1000 * node.world.rng(node.name, "campaign/haste").uniform(*HASTE_S))
         self._place = place
         self._left: set[CampaignId] = set()
         """Closed campaigns that hold no stake of ours."""
-        self._computed: tuple[tuple[CampaignId, int], Selection] | None = None
-        self._upheld: Selection | None = None
-        """A result that was looked at, and is as good as ours."""
+        self._computed: OrderedDict[CampaignId, tuple[Sequence[Task], Sequence[Bid], Selection | None]] = OrderedDict()
+        """What the latest selections were computed from, and what came of it."""
+        self._upheld: OrderedDict[Cycle, Selection] = OrderedDict()
+        """Results that were looked at, and are as good as ours."""
 
     def where(self) -> Point | None:
         """Nowhere: what an oracle does has no place."""
@@ -82,19 +88,19 @@ class Oracle:
         if found.phase == CLOSED:
             return now_ms + LONG_MS if await self._leave(standing) else None
         if found.phase not in TIMED:
-            return None
-        until_ms = end_ms(standing, found.phase)
+            return self._board.rest_ms(standing)
+        until_ms = over_ms(standing)
         stalled_ms = until_ms + standing.terms.grace_ms + self._haste_ms
         if now_ms > stalled_ms:
-            await self._board.call("advance", found.id, quiet=("phase_not_over", "challenge_open"))
+            await self._board.call("advance", found.id, quiet=NOT_TO_ADVANCE)
             return None
         if found.phase == REGISTRATION and now_ms <= until_ms:
             return until_ms if await self._register(standing) else None
         if found.phase == SELECTION:
             await self._serve(standing, now_ms)
             return None
-        # The phase may move any time after its end; what comes next is due soon.
-        return until_ms if now_ms <= until_ms else None
+        # The phase may move any time after its end. When it does not, little time is left until the cycle is void.
+        return until_ms if now_ms <= until_ms else min(stalled_ms + 1, self._board.rest_ms(standing))
 
     async def _register(self, standing: Standing) -> bool:
         """Whether there is nothing more to do for it."""
@@ -108,6 +114,8 @@ class Oracle:
         if seat is None:
             return True
         reason = await self._board.call("register_oracle", found.id, seat, quiet=("seat_taken",))
+        if reason == "insufficient_balance":
+            self._board.idle("no money for the stake")
         return reason == "insufficient_balance"
 
     async def _leave(self, standing: Standing) -> bool:
@@ -126,7 +134,7 @@ class Oracle:
         """Return a result, have others replaced, or challenge: whatever is due in a selection."""
         found, accepted = standing.campaign, standing.accepted
         if accepted is not None:
-            if now_ms <= accepted.accepted_ms + standing.terms.challenge_ms:
+            if now_ms <= challenge_until_ms(found, standing.terms, accepted):
                 await self._review(standing, accepted.selection)
             return
         drawn: Drawn | None = await self._board.query("draw", found.id)
@@ -136,10 +144,10 @@ class Oracle:
         if now_ms > late_ms + self._haste_ms:
             await self._board.call("replace_oracle", found.id, quiet=NOT_TO_REPLACE)
         elif now_ms <= late_ms and await self._is_drawn(standing, drawn):
-            selection = await self._selection(standing)
-            await self._board.call(
-                "return_selection", found.id, selection, quiet=("returned_twice", "already_selected")
-            )
+            tasks, bids = await self._board.tasks(standing), await self._board.bids(standing)
+            ours = self._selection(standing, tasks, bids)
+            if ours is not None:
+                await self._board.call("return_selection", found.id, ours, quiet=("returned_twice", "already_selected"))
 
     async def _is_drawn(self, standing: Standing, drawn: Drawn) -> bool:
         """Whether we are, and did not return anything yet; not while the seed's block is not final."""
@@ -156,28 +164,44 @@ class Oracle:
         returned: Sequence[Account] = await self._board.query("returned", found.id)
         return self.identity.account in chosen and self.identity.account not in returned
 
-    async def _selection(self, standing: Standing) -> Selection:
-        """Our result; the same for the whole selection, for tasks and bids do not change any more."""
-        cycle = (standing.campaign.id, standing.campaign.cycle)
-        if self._computed is None or self._computed[0] != cycle:
-            tasks, bids = await self._board.tasks(standing), await self._board.bids(standing)
-            self._computed = cycle, self.compute(tasks, bids)
-        return self._computed[1]
+    def _selection(self, standing: Standing, tasks: Sequence[Task], bids: Sequence[Bid]) -> Selection | None:
+        """Our result, computed once; None when there is none."""
+        found = standing.campaign.id
+        if found not in self._computed or self._computed[found][:2] != (tasks, bids):
+            ours: Selection | None = None
+            try:
+                ours = self.compute(tasks, bids)
+            except ValueError as error:
+                self.world.fail(self.name, f"campaign.oracles.selector: {error}")
+            remember(self._computed, found, (tasks, bids, ours))
+        return self._computed[found][2]
 
     def compute(self, tasks: Sequence[Task], bids: Sequence[Bid]) -> Selection:
-        """Select paths (Algorithm 2) and say who wins each task (Algorithm 3)."""
+        """Select paths (Algorithm 2) and say who wins each task (Algorithm 3).
+
+        Raises ValueError when the scenario's selector fails, or selects what the contract would not take.
+        """
         place_of = {task.number: place for place, task in enumerate(tasks)}
         paths = [[place_of[stop.task] for stop in bid.path] for bid in bids]
-        chosen = tuple(self._select(paths, [task.samples for task in tasks]))
-        return Selection(chosen, right_winners(tasks, bids, chosen))
+        try:
+            chosen = tuple(int(index(path)) for path in self._select(paths, [task.samples for task in tasks]))
+            ours = Selection(chosen, right_winners(tasks, bids, chosen))
+        except Exception as error:
+            raise ValueError(f"{type(error).__name__}: {error}"[:MAX_WHY]) from error
+        if min(chosen, default=0) < 0:
+            raise ValueError(f"there is no path {min(chosen)}")
+        if wrong := invalid(tasks, bids, ours):
+            raise ValueError(wrong)
+        return ours
 
     async def _review(self, standing: Standing, accepted: Selection) -> None:
         """Challenge a result that is not valid, or that ours beats."""
-        if accepted == self._upheld:
+        if self._upheld.get(cycle_of(standing)) == accepted:
             return
         tasks, bids = await self._board.tasks(standing), await self._board.bids(standing)
-        ours = await self._selection(standing)
-        if invalid(tasks, bids, accepted) or len(ours.paths) < len(accepted.paths):
+        ours = self._selection(standing, tasks, bids)
+        beaten = ours is not None and len(ours.paths) < len(accepted.paths)
+        if beaten or invalid(tasks, bids, accepted):
             await self._board.call("challenge", standing.campaign.id, ours, quiet=NOT_TO_CHALLENGE)
         else:
-            self._upheld = accepted
+            remember(self._upheld, cycle_of(standing), accepted)

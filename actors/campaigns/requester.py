@@ -4,12 +4,14 @@ from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import trio
 
 from actors.campaign_config import CampaignConfig
-from actors.campaigns.board import Board, end_ms, start_ms
+from actors.campaigns.board import Board, Cycle, cycle_of, end_ms, remember, start_ms
 from actors.campaigns.readings import Reading, read_sealed
+from actors.ledger import GatewayError
 from actors.light_node import LightNode
 from actors.messages import SENSED, Sensed, read
 from actors.sensing.mobility import Point
@@ -25,16 +27,15 @@ from chain.contracts.campaign_records import (
     Number,
     Progress,
     Standing,
-    Task,
 )
 from chain.errors import MalformedError, Refused
-from chain.values import Account
+from chain.values import Account, Event
 from net.peer import PeerId
 from net.requests import RequestRefused
 
 MAX_READINGS = 4_096
-ANSWER_BLOCKS = 256
-"""How far back answers are looked for."""
+ANSWER_BLOCKS = 4_096
+"""How far back answers are looked for, at most."""
 Key = tuple[CampaignId, int, Account, Number]
 """A campaign, its cycle, a worker, and the number of a task."""
 
@@ -60,8 +61,13 @@ class CampaignRequester:
         self._identity, self._node = node.identity, node
         self._config = config
         self._place, self._of = place, of
-        self._board = Board(node.world, node.name, node.ledger)
+        self._board = Board(node.world, node.name, node.ledger, rest_s=config.phases.registration / 2)
         self.attended = False
+        self._published: OrderedDict[Cycle, None] = OrderedDict()
+        """Cycles in which nothing more is published."""
+        self._disputed: OrderedDict[Key, None] = OrderedDict()
+        self._looked: OrderedDict[Cycle, int] = OrderedDict()
+        """Up to which height answers were looked for."""
         self.readings: OrderedDict[Key, Reading] = OrderedDict()
         """What came, latest last."""
 
@@ -77,7 +83,7 @@ class CampaignRequester:
             return await self._publish(standing)
         if phase == SUBMISSION:
             return await self._review(standing)
-        return None
+        return self._board.rest_ms(standing)
 
     # Publishing. ----------------------------------------------------------------------------------------------
 
@@ -95,33 +101,40 @@ class CampaignRequester:
         return mine
 
     async def _publish(self, standing: Standing) -> int | None:
-        until_ms = end_ms(standing, PUBLISHING)
+        until_ms, cycle = end_ms(standing, PUBLISHING), cycle_of(standing)
+        if cycle in self._published or self._world.clock.now_ms() > until_ms:
+            return self._board.rest_ms(standing)
         if self.attended:
-            return None
-        config, found = self._config.tasks, standing.campaign
-        begin_ms = start_ms(standing, COLLECTION)
+            return self._board.before_ms(until_ms)
         there = await self._board.tasks(standing)
         ours = {(task.lat_e7, task.lon_e7) for task in there if task.requester == self._identity.account}
         taken = {task.number for task in there}
-        missing = [wanted for wanted in self.wanted(found.cycle) if wanted.where.e7 not in ours]
-        for wanted in missing:
+        calls: list[tuple[Any, ...]] = []
+        for wanted in self.wanted(standing.campaign.cycle):
+            if wanted.where.e7 in ours:
+                continue
             number = self.number(wanted.number, taken)
             if number is None:
-                self._world.journal.record(self._name, "campaign_idle", why="no number is free")
-                return until_ms
+                return self._done_publishing(standing, "no number is free")
             taken.add(number)
-            await self._board.call(
-                "publish_task",
-                found.id,
-                number,
-                *wanted.where.e7,
-                config.reward,
-                begin_ms + wanted.best_ms,
-                round(1000 * config.interval_s),
-                config.samples,
-                quiet=("number_taken",),
-            )
-        return None if missing else until_ms
+            calls.append((standing.campaign.id, number, *wanted.where.e7, *self._wish(standing, wanted)))
+        can_pay = await self._board.balance() // (self._config.tasks.reward * self._config.tasks.samples)
+        await self._board.calls("publish_task", calls[:can_pay], quiet=("number_taken",))
+        if can_pay < len(calls):
+            return self._done_publishing(standing, f"no money for {len(calls) - can_pay} of {len(calls)}")
+        return None if calls else self._done_publishing(standing)
+
+    def _wish(self, standing: Standing, wanted: Wanted) -> tuple[int, int, int, int]:
+        """Reward, best time, interval and samples of a task; its time is one in which this campaign collects."""
+        config, begin_ms, last_ms = self._config.tasks, start_ms(standing, COLLECTION), end_ms(standing, COLLECTION)
+        time_ms = min(begin_ms + wanted.best_ms, last_ms)
+        return config.reward, time_ms, round(1000 * config.interval_s), config.samples
+
+    def _done_publishing(self, standing: Standing, why: str = "") -> int:
+        if why:
+            self._board.idle(f"not published: {why}")
+        remember(self._published, cycle_of(standing), None)
+        return self._board.rest_ms(standing)
 
     def number(self, first: int, tasks: Collection[Number]) -> int | None:
         """One from `first` on that no task has; None when there is none."""
@@ -130,82 +143,107 @@ class CampaignRequester:
     # Data. ----------------------------------------------------------------------------------------------------
 
     async def _take(self, peer: PeerId, body: bytes) -> bytes:
-        """Take the data of one task in, if they are what the worker committed to and we can read them."""
+        """Take the data of one task in, if they are what the worker committed to, we want them, and we can read them."""
         try:
             message = read(Sensed, body)
             worker = Account(peer.public_key)
-            standing: Standing = await self._board.query("campaign", message.campaign)
-            if standing.campaign.cycle != message.cycle:
-                raise RequestRefused("that cycle is over")
-            chosen = {row.worker: row.chosen for row in await self._board.progress(standing)}.get(worker)
-            committed = commit_data(message.campaign, message.cycle, worker, message.digests, message.salt)
-            if chosen is None or chosen.commitment != committed:
-                raise RequestRefused("that is not what you committed to")
+            key = (message.campaign, message.cycle, worker, message.task)
+            # Cheap checks first: who passes them has the ledger asked.
             if digest_sealed(message.sealed) not in message.digests:
                 raise RequestRefused("these data are not among those you committed to")
-            self._keep((message.campaign, message.cycle, worker, message.task), message.sealed)
+            reading = self._read(key, message.sealed)
+            if key not in self.readings:
+                await self._check(message, worker)
+                self._keep(key, reading)
         except (MalformedError, Refused) as error:
             raise RequestRefused(str(error)) from None
+        except GatewayError:
+            raise RequestRefused("the ledger cannot be asked") from None
         return b""
 
-    def _keep(self, key: Key, sealed: bytes) -> None:
+    async def _check(self, message: Sensed, worker: Account) -> None:
+        """Raises RequestRefused, Refused or GatewayError."""
+        standing: Standing = await self._board.query("campaign", message.campaign)
+        if standing.campaign.cycle != message.cycle:
+            raise RequestRefused("that cycle is over")
+        chosen = {row.worker: row.chosen for row in await self._board.progress(standing)}.get(worker)
+        committed = commit_data(message.campaign, message.cycle, worker, message.digests, message.salt)
+        if chosen is None or chosen.commitment != committed:
+            raise RequestRefused("that is not what you committed to")
+        # Else whoever has a campaign of its own could make us forget what others sent.
+        if message.task not in chosen.wins or message.task not in await self._own_tasks(standing):
+            raise RequestRefused("nobody wants these data of you")
+
+    async def _own_tasks(self, standing: Standing) -> set[Number]:
+        there = await self._board.tasks(standing)
+        return {task.number for task in there if task.requester == self._identity.account}
+
+    def _read(self, key: Key, sealed: bytes) -> Reading:
         """Raises MalformedError."""
         reading = read_sealed(self._identity, sealed)
         _, _, worker, task = key
         if (reading.worker, reading.task) != (worker, task):
             raise MalformedError("a reading of another worker or task")
-        self.readings[key] = reading
-        if len(self.readings) > MAX_READINGS:
-            self.readings.popitem(last=False)
-        self._world.journal.record(self._name, "sensed", task=task, worker=self._world.name_of(worker))
+        return reading
+
+    def _keep(self, key: Key, reading: Reading) -> None:
+        remember(self.readings, key, reading, MAX_READINGS)
+        self._world.journal.record(self._name, "sensed", task=key[3], worker=self._world.name_of(key[2]))
 
     async def _review(self, standing: Standing) -> int | None:
         """Dispute what did not come though its worker is to be paid for it; look for the answers."""
         found, now_ms = standing.campaign, self._world.clock.now_ms()
-        data_ms, until_ms = data_until_ms(found, standing.terms), end_ms(standing, SUBMISSION)
+        data_ms = data_until_ms(found, standing.terms)
         if now_ms <= data_ms:
             return data_ms
-        tasks = {t.number: t for t in await self._board.tasks(standing) if t.requester == self._identity.account}
-        rows = await self._board.progress(standing)
+        tasks, rows = await self._own_tasks(standing), await self._board.progress(standing)
         missing = [key for row in rows for key in self._missing(standing, row, tasks)]
         if not missing:
-            return until_ms
-        if now_ms > dispute_until_ms(found, standing.terms):
-            await self._look_for_answers({*missing})
+            return self._board.rest_ms(standing)
+        waiting = {(found.id, found.cycle, row.worker, number) for row in rows for number in row.disputed}
+        unsaid = [key for key in missing if key not in waiting and key not in self._disputed]
+        if unsaid and now_ms <= dispute_until_ms(found, standing.terms):
+            calls = [(found.id, worker, number) for _, _, worker, number in unsaid]
+            reasons = await self._board.calls("dispute", calls, quiet=("dispute_twice", "dispute_late"))
+            for key, reason in zip(unsaid, reasons, strict=True):
+                if reason in ("", "dispute_twice"):
+                    remember(self._disputed, key, None, MAX_READINGS)
             return None
-        for _, _, worker, number in missing:
-            await self._board.call("dispute", found.id, worker, number, quiet=("dispute_twice", "dispute_late"))
-        return None
+        if any(key not in waiting for key in missing):
+            await self._look_for_answers(standing, {*missing})
+        return self._board.before_ms(end_ms(standing, SUBMISSION))
 
-    def _missing(self, standing: Standing, row: Progress, tasks: dict[int, Task]) -> list[Key]:
+    def _missing(self, standing: Standing, row: Progress, tasks: Collection[Number]) -> list[Key]:
         found = standing.campaign
         if not row.chosen.opened:
             return []
         keys = [(found.id, found.cycle, row.worker, number) for number in row.chosen.wins if number in tasks]
         return [key for key in keys if key not in self.readings]
 
-    async def _look_for_answers(self, missing: set[Key]) -> None:
-        """Read what workers handed over on the ledger."""
-        head = (await self._node.ledger.heads()).head.height
-        for height in range(head, max(0, head - ANSWER_BLOCKS), -1):
-            block = await self._node.ledger.block(height)
-            if block is None:
-                return
+    async def _look_for_answers(self, standing: Standing, missing: set[Key]) -> None:
+        """Read what workers handed over on the ledger, in blocks that were not looked at when they were final."""
+        ledger, cycle = self._node.ledger, cycle_of(standing)
+        heads, first_ms = await ledger.heads(), data_until_ms(standing.campaign, standing.terms)
+        least = max(self._looked.get(cycle, 0), heads.head.height - ANSWER_BLOCKS)
+        for height in range(heads.head.height, least, -1):
+            block = await ledger.block(height)
+            if block is None or block.block.header.time_ms < first_ms:
+                break
             for receipt in block.receipts:
                 for event in receipt.events:
-                    if (event.contract, event.name) != ("campaign", "answered"):
-                        continue
-                    said = event_fields(event)
-                    key = (said["campaign"], said["cycle"], Account(said["worker"]), said["task"])
-                    if key in missing:
-                        missing.discard(key)
-                        self._keep_answer(key, said["sealed"])
-            if not missing:
-                return
+                    self._hear(event, missing)
+        remember(self._looked, cycle, heads.final.height)
 
-    def _keep_answer(self, key: Key, sealed: bytes) -> None:
+    def _hear(self, event: Event, missing: set[Key]) -> None:
+        if (event.contract, event.name) != ("campaign", "answered"):
+            return
+        said = event_fields(event)
+        key = (said["campaign"], said["cycle"], Account(said["worker"]), said["task"])
+        if key not in missing:
+            return
+        missing.discard(key)
         try:
-            self._keep(key, sealed)
+            self._keep(key, self._read(key, said["sealed"]))
         except MalformedError as error:
             # The worker committed to that, so the contract has to pay for it: what is in it is beyond the ledger.
             self._world.journal.record(self._name, "sensed_worthless", task=key[3], reason=str(error)[:100])
