@@ -7,7 +7,6 @@ theirs goes back to whose it was.
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,8 +48,6 @@ class _Known:
     totals: Counter[tuple[str, str]] = field(default_factory=Counter)
     requesters: dict[int, Account] = field(default_factory=dict)
     """Of the tasks of this cycle."""
-    returned: set[Account] = field(default_factory=set)
-    """Oracles that returned a result since they were drawn."""
 
     def follow(self, event: str, fields: Mapping[str, Any]) -> None:
         """Take in what an event of the contract says, but for money."""
@@ -59,10 +56,6 @@ class _Known:
             self.requesters.clear()
         if event == "published":
             self.requesters[fields["task"]] = fields["requester"]
-        elif event == "returned":
-            self.returned.add(fields["oracle"])
-        elif event in ("selection_started", "replaced", "overturned"):
-            self.returned.clear()
 
     def owner(self, event: str, fields: Mapping[str, Any]) -> Account | None:
         """Whose money it was that an event tells of."""
@@ -81,13 +74,25 @@ class _Known:
         amount: int,
     ) -> None:
         """Write down a flow (purse, kind) in a block (height, time)."""
-        ends = [None if account is None else actor_id(account) for account in (source, target)]
-        self.flows.append(FlowView(*where, self.cycle, *flow, task, *ends, amount))
+        purse, kind = flow
+        self.flows.append(
+            FlowView(
+                height=where[0],
+                time_ms=where[1],
+                cycle=self.cycle,
+                purse=purse,
+                kind=kind,
+                task=task,
+                source=None if source is None else actor_id(source),
+                target=None if target is None else actor_id(target),
+                amount=amount,
+            )
+        )
         self.totals[flow] += amount
 
 
 class CampaignBook:
-    """Flows since this process began, and the oracles that returned a result."""
+    """Flows since this process began."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -117,11 +122,6 @@ class CampaignBook:
         """(purse, kind) to micro-credits, of all flows there were."""
         known = self._known.get(campaign)
         return {} if known is None else dict(known.totals)
-
-    def returned(self, campaign: TxId) -> AbstractSet[Account]:
-        """Oracles that returned a result since they were drawn."""
-        known = self._known.get(campaign)
-        return frozenset() if known is None else frozenset(known.returned)
 
     def _take(self, header: Header, transaction: Transaction, receipt: Receipt) -> None:
         method = transaction.method

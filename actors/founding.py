@@ -1,6 +1,6 @@
 """What a population agrees on before the first block: the rules of its ledger and of the work, and who operates."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 from actors.membership import ordered_rules
@@ -8,10 +8,12 @@ from actors.population import Member
 from actors.scenario import Scenario
 from actors.sensing.city import City
 from chain.contracts.spatial_rules import Box, Founder, SpatialRules
-from chain.genesis import Genesis, LedgerRules
+from chain.genesis import Balance, Genesis, LedgerRules
 from chain.ledgers.pow.parameters import PowRules
 
 MEDIAN_WINDOW = 11
+PAYING_ROLES = ("requester", "worker", "organizer", "oracle")
+"""Roles that lock money in campaigns."""
 REPORT_AHEAD_MS = 5_000
 """Block times lag behind the clocks of those who report: allow for it."""
 
@@ -64,8 +66,16 @@ def found(scenario: Scenario, city: City, members: Sequence[Member], time_ms: in
                 if m.role in ("mec", "facility") and m.place is not None
             ),
         ),
-        balances=(),
+        balances=tuple(sorted(_funds(scenario, members), key=lambda balance: balance.account)),
     )
+
+
+def _funds(scenario: Scenario, members: Sequence[Member]) -> Iterator[Balance]:
+    """What is there to be locked in campaigns: nobody could publish or bid without."""
+    if "campaign" in scenario.systems and scenario.campaign.funds:
+        for member in members:
+            if member.role in PAYING_ROLES:
+                yield Balance(member.identity.account, scenario.campaign.funds)
 
 
 def _pow_rules(scenario: Scenario) -> PowRules:

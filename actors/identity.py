@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Self
 
-from nacl.public import SealedBox
+from nacl.encoding import RawEncoder
+from nacl.hash import blake2b
+from nacl.public import Box, PrivateKey, SealedBox
 from nacl.signing import SigningKey, VerifyKey
 
 from chain.values import Account
@@ -56,3 +58,16 @@ class Identity:
 def seal(recipient: PeerId, plain: bytes) -> bytes:
     """Encrypt so that only `recipient` can read it (X25519 sealed box; 48 bytes longer; the sender is anonymous)."""
     return SealedBox(VerifyKey(recipient.public_key).to_curve25519_public_key()).encrypt(plain)
+
+
+def seal_for(recipient: PeerId, plain: bytes, secret: bytes) -> bytes:
+    """`seal`, with the ephemeral key made of a 32-byte `secret` that must serve for this `plain` alone: the same each time.
+
+    What is sealed so can be committed to, and sealed again after a restart (libsodium's crypto_box_seal: the ephemeral
+    public key, then a box whose nonce is the BLAKE2b of both public keys).
+    """
+    ephemeral = PrivateKey(secret)
+    to = VerifyKey(recipient.public_key).to_curve25519_public_key()
+    mine = bytes(ephemeral.public_key)
+    nonce = blake2b(mine + bytes(to), digest_size=Box.NONCE_SIZE, encoder=RawEncoder)
+    return mine + Box(ephemeral, to).encrypt(plain, nonce).ciphertext

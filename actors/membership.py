@@ -27,7 +27,7 @@ from chain.ledgers.ordered.endorse import Signer
 from chain.ledgers.ordered.msp import Certificate, issue
 from chain.ledgers.ordered.policy import Policy, Principal, any_of
 
-PEER_ROLES = ("mec", "endorser", "facility")
+PEER_ROLES = ("mec", "endorser", "facility", "organizer", "oracle")
 """Roles of actors whose certificate is a peer's: they endorse."""
 CLIENT_ROLES = ("requester", "worker")
 DAY_MS = 86_400_000

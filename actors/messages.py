@@ -6,6 +6,7 @@ Requests and their protocols:
 - ``ballot``: MEC node → drawn worker, over their own link; answered by an empty body.
 - ``hello``: any actor → a peer it has just linked with; ledger nodes alone answer, with a `Welcome`.
 - ``genesis``: a newcomer → a ledger node; answered by the canonical `chain.genesis.Genesis`.
+- ``sensed``: selected worker → requester of a task that it won: a `Sensed`; answered by an empty body.
 - ``endorse``: a gateway of an ordered ledger → an endorser: a canonical `Proposal`; answered by `Granted` or `Declined`.
 
 Gossip: `Notice` on the topic of a cell.
@@ -20,6 +21,7 @@ from actors.identity import Identity, seal
 from actors.sensing.geohash import geohash
 from actors.sensing.mobility import Point
 from chain.codec import decode, encode
+from chain.contracts.campaign_records import MAX_PATH, CampaignId, Cycle, Number, Salt, Sealed
 from chain.contracts.spatial_records import Ticket
 from chain.errors import MalformedError
 from chain.ledgers.ordered.values import Endorsed, Proposal
@@ -29,6 +31,7 @@ from chain.values import (
     MAX_TRANSACTION_BYTES,
     Account,
     AccountField,
+    Hash,
     TxIdField,
     Value,
 )
@@ -42,6 +45,7 @@ SYNC = "/crowdmesh/sync/1"
 HELLO = "/crowdmesh/hello/1"
 GENESIS = "/crowdmesh/genesis/1"
 ENDORSE = "/crowdmesh/endorse/1"
+SENSED = "/crowdmesh/sensed/1"
 MAX_MESSAGE_BYTES = 8_192
 MAX_PEERS_TOLD = 16
 MAX_ADDRESSES = 4
@@ -102,6 +106,20 @@ class Ballot(Value, frozen=True):
     voter: AccountField
     """Which key of the worker was drawn."""
     ticket: Ticket
+
+
+class Sensed(Value, frozen=True):
+    """Data of one task, sealed to its requester, with what shows that the worker committed to them.
+
+    It says no more of other tasks than the contract will tell everybody when the commitment is opened.
+    """
+
+    campaign: CampaignId
+    cycle: Cycle
+    task: Number
+    digests: Annotated[tuple[Hash, ...], Meta(max_length=MAX_PATH)]
+    salt: Salt
+    sealed: Sealed
 
 
 class Notice(Value, frozen=True):

@@ -14,7 +14,7 @@ from actors.sensing.reports_file import ReportFile
 from actors.sensing.sites import choose_sites
 from chain.ledgers.ordered.msp import Certificate
 
-LEDGER_ROLES = ("mec", "miner", "orderer", "endorser", "facility")
+LEDGER_ROLES = ("mec", "miner", "orderer", "endorser", "facility", "organizer", "oracle")
 """Roles whose actors hold a ledger, in the order in which they start."""
 
 
@@ -26,7 +26,7 @@ class Member:
     role: str
     identity: Identity
     place: Point | None
-    """Home or site; None for miners, orderers and endorsers."""
+    """Home or site; None for those who are nowhere in particular."""
     certificate: Certificate | None = None
     """Its organisation's word on its role, on an ordered ledger; see `actors.membership`."""
 

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import trio
 
+from actors.campaigns.requester import CampaignRequester
 from actors.identity import Identity
 from actors.ledger import GatewayError, OutcomeUnknownError
 from actors.light_node import LightNode
@@ -30,18 +31,36 @@ class Requester:
     role: ClassVar[str] = "requester"
 
     def __init__(
-        self, node: LightNode, home: Point, incidents: Iterator[Incident], *, use_pseudonyms: bool = False
+        self,
+        node: LightNode,
+        home: Point,
+        incidents: Iterator[Incident],
+        *,
+        use_pseudonyms: bool = False,
+        campaigner: CampaignRequester | None = None,
     ) -> None:
         self.world, self.name = node.world, node.name
         self.identity: Identity = node.identity
         self.node = node
         self.ledger = node.ledger
-        self.attended = False
-        """True while a human decides what to report: then nothing is submitted on its own."""
+        self.campaigner = campaigner
+        """Its part in campaigns, if there are any."""
+        self._attended = False
         self._home = home
         self._incidents = incidents
         self._room = trio.CapacityLimiter(MAX_UNDER_WAY)
         self.pseudonyms = Pseudonyms(node.identity, self.world.clock.now_ms()) if use_pseudonyms else None
+
+    @property
+    def attended(self) -> bool:
+        """True while a human decides what to report, and what to have sensed: then nothing is submitted on its own."""
+        return self._attended
+
+    @attended.setter
+    def attended(self, attended: bool) -> None:
+        self._attended = attended
+        if self.campaigner is not None:
+            self.campaigner.attended = attended
 
     def where(self) -> Point | None:
         """At home."""
@@ -54,6 +73,8 @@ class Requester:
             task_status.started()
             await self.node.learn_mec_nodes()
             self.node.move_to(self._home)
+            if self.campaigner is not None:
+                await nursery.start(self.campaigner.run)
             for incident in self._incidents:
                 await self.world.clock.sleep_until_ms(self.world.started_ms + incident.time_ms)
                 if self.attended:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from actors.campaign_config import CampaignConfig, OracleConfig, OrganizerConfig, campaign_problems
 from actors.fault_config import MEMORY_FAULTS, Fault, kind_of
 from actors.ledger_config import LedgerConfig, problems
 from actors.section import NotNegative, Positive, Section
@@ -26,12 +27,15 @@ PositiveRate = Annotated[float, Meta(gt=0, le=1e9)]
 Latitude = Annotated[float, Meta(ge=-90.0, le=90.0)]
 Longitude = Annotated[float, Meta(ge=-180.0, le=180.0)]
 
+System = Literal["spatial", "campaign"]
 REPORT_TYPES = ("inundation", "fire", "pothole", "accident", "streetlight", "waste", "crowd", "other")
 
-ROLES = ("requester", "worker", "miner", "orderer", "endorser", "mec", "facility")
+ROLES = ("requester", "worker", "miner", "orderer", "endorser", "mec", "facility", "organizer", "oracle")
 """Of actors; the tables of ``[population]``."""
-PLACELESS = ("miner", "orderer", "endorser")
+PLACELESS = ("miner", "orderer", "endorser", "organizer", "oracle")
 """Roles whose actors are nowhere in particular."""
+CAMPAIGNERS = ("organizer", "oracle")
+"""Roles that have nothing to do but in campaigns."""
 ABSENT: Mapping[LedgerKind, tuple[str, ...]] = {"pow": ("orderer", "endorser"), "ordered": ("miner",)}
 """Roles that have nothing to do on a kind of ledger."""
 
@@ -126,6 +130,8 @@ class PopulationConfig(Section, frozen=True):
     endorser: EndorserConfig = EndorserConfig()
     mec: MecConfig = MecConfig()
     facility: FacilityConfig = FacilityConfig()
+    organizer: OrganizerConfig = OrganizerConfig()
+    oracle: OracleConfig = OracleConfig()
 
 
 class RewardConfig(Section, frozen=True):
@@ -243,7 +249,10 @@ class Scenario(Section, frozen=True):
     """None: derived from the report file, or Sampleton."""
     population: PopulationConfig = PopulationConfig()
     ledger: LedgerConfig = LedgerConfig()
+    systems: Annotated[tuple[System, ...], Meta(min_length=1, max_length=8)] = ("spatial",)
+    """What requesters and workers do: ``spatial`` (reports and votes), ``campaign`` (tasks and paths), or both."""
     spatial: SpatialConfig = SpatialConfig()
+    campaign: CampaignConfig = CampaignConfig()
     reports: ReportsConfig = ReportsConfig()
     network: NetworkConfig = NetworkConfig()
     faults: Annotated[tuple[Fault, ...], Meta(max_length=1_000)] = ()
@@ -256,7 +265,7 @@ class Scenario(Section, frozen=True):
 
     def count(self, role: str) -> int:
         """How many actors of a role take part on the ledger that the scenario has."""
-        if role in ABSENT[self.ledger.kind]:
+        if role in ABSENT[self.ledger.kind] or (role in CAMPAIGNERS and "campaign" not in self.systems):
             return 0
         count: int = getattr(self.population, role).count
         return min(1, count) if role == "orderer" and self.ledger.ordered.consensus == "solo" else count
@@ -352,6 +361,11 @@ def _check(scenario: Scenario) -> None:
         )
         if low > high
     ]
+    if len(set(scenario.systems)) != len(scenario.systems):
+        wrong.append("systems: one is listed twice")
+    if "campaign" in scenario.systems:
+        counts = (population.organizer.count, population.oracle.count, population.requester.count)
+        wrong += campaign_problems(scenario.campaign, *counts)
     if scenario.ledger.kind == "ordered":
         if not population.orderer.count:
             wrong.append("population.orderer.count: 0, an ordered ledger needs one")

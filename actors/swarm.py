@@ -9,6 +9,8 @@ from typing import Any, Literal
 import trio
 
 from actors.actor import Actor
+from actors.campaigns.requester import CampaignRequester
+from actors.campaigns.worker import CampaignWorker
 from actors.clock import Clock
 from actors.endorser import Endorser
 from actors.facility import Facility
@@ -18,7 +20,9 @@ from actors.member_stores import MemberStores
 from actors.membership import signer_of
 from actors.miner import Miner
 from actors.node import FullNode, Witness
+from actors.oracle import Oracle
 from actors.orderer import Orderer
+from actors.organizer import Organizer
 from actors.population import LEDGER_ROLES, Member
 from actors.requester import Requester
 from actors.scenario import ScenarioError
@@ -105,7 +109,9 @@ class Swarm:
         self._tears: Counter[str] = Counter()
         self._clocks: dict[str, Clock] = {member.name: world.clock.another() for member in members}
         requesters = [member.name for member in members if member.role == "requester"]
-        self._incidents = {name: incidents(place, len(requesters)) for place, name in enumerate(requesters)}
+        self._turns = {name: (place, len(requesters)) for place, name in enumerate(requesters)}
+        reporting = "spatial" in world.scenario.systems
+        self._incidents = {name: incidents(*turn) if reporting else iter(()) for name, turn in self._turns.items()}
         world.journal.listen(self._listen)
         for member in members:
             world.names[member.identity.account] = member.name
@@ -253,7 +259,7 @@ class Swarm:
 
     def _build(self, member: Member) -> Actor:
         """A fresh actor of a member, with the store of the one before."""
-        population = self.world.scenario.population
+        population, campaign = self.world.scenario.population, self.world.scenario.campaign
         world = replace(self.world, clock=self._clocks[member.name])
         transport = self._make_transport(member)
         if member.role in LEDGER_ROLES:
@@ -264,19 +270,27 @@ class Swarm:
                 return self._orderer(world, member, full)
             if member.role == "endorser":
                 return Endorser(full)
+            if member.role == "organizer":
+                own = tuple(each.identity.account for each in self.members if each.role == "oracle")
+                return Organizer(full, campaign, own)
+            if member.role == "oracle":
+                return Oracle(full, campaign)
             assert member.place is not None  # noqa: S101 - operators have a site
             if member.role == "mec":
                 return MecNode(full, population.mec, member.place)
             return Facility(full, population.facility, member.place)
         assert member.place is not None  # noqa: S101 - people have a home
         light = self._light_node(world, member, transport)
+        campaigns = "campaign" in world.scenario.systems
         if member.role == "worker":
-            return Worker(light, population.worker, member.place)
+            campaigner = CampaignWorker(light, campaign) if campaigns else None
+            return Worker(light, population.worker, member.place, campaigner=campaigner)
         return Requester(
             light,
             member.place,
             self._incidents[member.name],
             use_pseudonyms=population.requester.pseudonyms,
+            campaigner=CampaignRequester(light, campaign, *self._turns[member.name]) if campaigns else None,
         )
 
     def _full_node(self, world: World, member: Member, transport: Transport) -> FullNode:

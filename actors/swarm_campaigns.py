@@ -76,17 +76,16 @@ class SwarmCampaigns:
         ledger, viewer = found.ledger, accounts_of(found)
         standing = await self._standing(ledger, campaign)
         id_, number = standing.campaign.id, standing.campaign.cycle
-        tasks, bids, progress, purses, oracles, draw, balance = await self._access.ask_all(
+        tasks, bids, progress, purses, oracles, draw, returned, balance = await self._access.ask_all(
             [
                 *(_question(ledger, method, id_, number) for method in ("tasks", "bids", "progress")),
-                *(_question(ledger, method, id_) for method in ("purses", "oracles", "draw")),
+                *(_question(ledger, method, id_) for method in ("purses", "oracles", "draw", "returned")),
                 lambda: ledger.query("accounts", "balance", found.identity.account),
             ]
         )
         cycle = Cycle(standing, tasks, bids, progress, purses)
         drawn = await self._drawn(ledger, standing, oracles, draw)
         known = TxId(id_)
-        returned = self._book.returned(known) | set(standing.accepted.oracles if standing.accepted else ())
         return CampaignView(
             summary=summary_of(standing, len(tasks), len(bids)),
             terms=terms_of(standing.terms),
@@ -209,7 +208,7 @@ def _question(ledger: Ledger, method: str, *args: Any) -> Callable[[], Awaitable
 
 def _device(actor: Actor) -> CampaignWorker | None:
     """What plans and walks paths for an actor, if it has that."""
-    return actor.campaigns if isinstance(actor, Worker) else None
+    return actor.campaigner if isinstance(actor, Worker) else None
 
 
 def _device_of(actor: Actor) -> CampaignWorker:

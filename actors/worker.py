@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import trio
 
+from actors.campaigns.worker import CampaignWorker
 from actors.identity import Identity
 from actors.ledger import GatewayError, OutcomeUnknownError
 from actors.light_node import LightNode
@@ -82,11 +83,15 @@ class Worker:
 
     role: ClassVar[str] = "worker"
 
-    def __init__(self, node: LightNode, config: WorkerConfig, home: Point) -> None:
+    def __init__(
+        self, node: LightNode, config: WorkerConfig, home: Point, *, campaigner: CampaignWorker | None = None
+    ) -> None:
         self.world, self.name = node.world, node.name
         self.identity: Identity = node.identity
         self.node = node
         self.ledger = node.ledger
+        self.campaigner = campaigner
+        """Its part in campaigns, if there are any."""
         self._attended = False
         self.tasks: OrderedDict[TxId, Task] = OrderedDict()
         self.notices: OrderedDict[bytes, Notice] = OrderedDict()
@@ -102,17 +107,21 @@ class Worker:
 
     @property
     def attended(self) -> bool:
-        """True while a human decides: then open ballots wait for it, to the end of their time; also those it finds."""
+        """True while a human decides: then open ballots wait for it, to the end of their time; also those it finds; bids too."""
         return self._attended
 
     @attended.setter
     def attended(self, attended: bool) -> None:
         self._attended = attended
+        if self.campaigner is not None:
+            self.campaigner.attended = attended
         for task in self.tasks.values():
             task.changed.set()
 
     def where(self) -> Point:
-        """Where it is now."""
+        """Where it is now: on the path that it was selected for, or wherever it strolls."""
+        if self.campaigner is not None and (here := self.campaigner.where()) is not None:
+            return here
         # Where we are does not depend on what our clock shows.
         return self.world.city.inside(self._walk.position(self.world.clock.now_s() - self.world.started_ms / 1000))
 
@@ -125,6 +134,11 @@ class Worker:
                 task_status.started()
                 await self.node.learn_mec_nodes()
                 nursery.start_soon(self._refresh_directory)
+                if self.campaigner is not None:
+                    nursery.start_soon(self.campaigner.run)
+                if "spatial" not in self.world.scenario.systems:
+                    self.node.move_to(self.where())
+                    await trio.sleep_forever()
                 nursery.start_soon(self._follow_cells)
                 await self._be_present()
 

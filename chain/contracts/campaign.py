@@ -48,6 +48,7 @@ from chain.contracts.campaign_queries import (
     oracles,
     progress,
     purses,
+    returned,
     tasks,
 )
 from chain.contracts.campaign_records import (
@@ -67,7 +68,7 @@ from chain.contracts.campaign_settlement import distribute_rewards
 
 __all__ = ["advance", "answer", "bid_path", "bids", "campaign", "campaigns", "challenge", "close", "deploy", "dispute"]
 __all__ += ["distribute_rewards", "draw", "next_cycle", "oracles", "progress", "publish_task", "purses"]
-__all__ += ["register_oracle", "replace_oracle", "return_selection", "submit_data", "submit_hash", "tasks"]
+__all__ += ["register_oracle", "replace_oracle", "return_selection", "returned", "submit_data", "submit_hash", "tasks"]
 __all__ += ["withdraw_oracle"]
 
 

@@ -193,6 +193,12 @@ def open_disputes(ctx: Context, found: Campaign, worker: Account) -> Iterator[in
             yield int.from_bytes(key[len(prefix) :], "big")
 
 
+def returned_of(ctx: Context, found: Campaign) -> dict[Account, bytes]:
+    """Oracles that have returned something since the last draw, sorted, with the digests of their results."""
+    prefix = returned_prefix(found)
+    return {Account(key[len(prefix) :]): digest for key, digest in ctx.scan(prefix, bytes)}
+
+
 def accepted_of(ctx: Context, found: Campaign) -> Accepted | None:
     return ctx.get(accepted_key(found), Accepted)
 

@@ -14,7 +14,7 @@ from chain.contracts.campaign_board import (
     oracle_seat_key,
     oracles_of,
     returned_key,
-    returned_prefix,
+    returned_of,
     tasks_of,
 )
 from chain.contracts.campaign_check import invalid
@@ -107,7 +107,7 @@ def return_selection(ctx: Context, campaign: CampaignId, selection: Result) -> b
     digest = digest_result(selection)
     ctx.put(returned_key(found, ctx.sender), digest)
     ctx.emit("returned", campaign=campaign, cycle=found.cycle, oracle=ctx.sender, result=digest)
-    returned = _returned(ctx, found)
+    returned = returned_of(ctx, found)
     agreeing = [oracle for oracle in drawn if returned.get(oracle) == digest]
     if len(agreeing) < terms.agreeing:
         return False
@@ -134,7 +134,7 @@ def replace_oracle(ctx: Context, campaign: CampaignId) -> None:
     draw = draw_of(ctx, found)
     if ctx.time_ms <= draw.since_ms + terms.oracle_ms:
         ctx.refuse("oracle_in_time", f"until {draw.since_ms + terms.oracle_ms}")
-    drawn, returned = _drawn(ctx, found, terms, draw), _returned(ctx, found)
+    drawn, returned = _drawn(ctx, found, terms, draw), returned_of(ctx, found)
     passed_over = {*draw.passed_over, *drawn}
     able = [oracle.account for oracle in oracles_of(ctx, campaign) if oracle.account not in passed_over]
     if len(able) < terms.agreeing:
@@ -201,14 +201,8 @@ def _drawn(ctx: Context, found: Campaign, terms: Terms, draw: Draw) -> tuple[Acc
     return draw_oracles(seed, found.id, found.cycle, registered, draw.passed_over, terms.drawn)
 
 
-def _returned(ctx: Context, found: Campaign) -> dict[Account, bytes]:
-    """Oracle to digest of its result."""
-    prefix = returned_prefix(found)
-    return {Account(key[len(prefix) :]): digest for key, digest in ctx.scan(prefix, bytes)}
-
-
 def _forget_returned(ctx: Context, found: Campaign) -> None:
-    for oracle in _returned(ctx, found):
+    for oracle in returned_of(ctx, found):
         ctx.delete(returned_key(found, oracle))
 
 

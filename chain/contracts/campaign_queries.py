@@ -19,13 +19,14 @@ from chain.contracts.campaign_board import (
     open_disputes,
     oracle_key,
     oracles_of,
+    returned_of,
     settlement_of,
     task_key,
     tasks_of,
 )
 from chain.contracts.campaign_records import Bid, Campaign, CampaignId, Cycle, Draw, Oracle, Progress, Standing, Task
 from chain.state import WorldState
-from chain.values import Natural, TxId, Value
+from chain.values import AccountField, Natural, TxId, Value
 
 MAX_PAGE = 100
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)]
@@ -97,6 +98,12 @@ def draw(ctx: Context, campaign: CampaignId) -> Drawn | None:
     found, _ = find_campaign(ctx, campaign)
     made, version = ctx.get(draw_key(found), Draw), ctx.version(draw_key(found))
     return None if made is None or version is None else Drawn(made, version.height)
+
+
+@query
+def returned(ctx: Context, campaign: CampaignId) -> tuple[AccountField, ...]:
+    """Oracles that have returned something since the last draw, sorted. Refused: ``unknown_campaign``."""
+    return tuple(returned_of(ctx, find_campaign(ctx, campaign)[0]))
 
 
 @query

@@ -1,0 +1,166 @@
+"""A computing oracle: selects paths when it is drawn, and watches those who were, for it is paid for what it catches."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import trio
+
+from actors.campaign_config import CampaignConfig
+from actors.campaigns.board import Board, end_ms
+from actors.identity import Identity
+from actors.local_ledger import LocalLedger
+from actors.node import FullNode
+from actors.sensing.mobility import Point
+from actors.sensing.selection import selector
+from chain.codec import block_id
+from chain.contracts.campaign_check import invalid, right_winners
+from chain.contracts.campaign_commitments import draw_oracles
+from chain.contracts.campaign_queries import Drawn
+from chain.contracts.campaign_records import (
+    MAX_ORACLES,
+    REGISTRATION,
+    SELECTION,
+    TIMED,
+    Bid,
+    CampaignId,
+    Selection,
+    Standing,
+    Task,
+)
+from chain.contracts.campaign_records import (
+    Oracle as Registered,
+)
+from chain.values import Account
+
+HASTE_S = (0.5, 3.0)
+"""How long after its time somebody else's duty is done for it: not all at once."""
+NOT_TO_REPLACE = ("oracle_in_time", "already_selected", "draw_not_ready", "too_few_oracles")
+NOT_TO_CHALLENGE = ("no_selection", "selection_holds", "not_better", "challenge_over")
+"""Refusals that say that another oracle was faster."""
+
+
+class Oracle:
+    """Runs a ledger node and serves all campaigns on it. Closes the node's overlay; bugs of the core escape `run`.
+
+    It selects by the scenario's selector when it is drawn; has late ones replaced; challenges a result that is not valid, or
+    that its own beats; and moves a phase that its organizer lets stall.
+    """
+
+    role: ClassVar[str] = "oracle"
+
+    def __init__(self, node: FullNode, config: CampaignConfig) -> None:
+        self.world, self.name = node.world, node.name
+        self.identity: Identity = node.identity
+        self.node = node
+        self.ledger = LocalLedger(node, node.identity)
+        self._select = selector(config.oracles.selector)
+        self._board = Board(node.world, node.name, self.ledger)
+        self._haste_ms = round(1000 * node.world.rng(node.name, "campaign/haste").uniform(*HASTE_S))
+        self._computed: tuple[tuple[CampaignId, int], Selection] | None = None
+        self._upheld: Selection | None = None
+        """A result that was looked at, and is as good as ours."""
+
+    def where(self) -> Point | None:
+        """Nowhere: what an oracle does has no place."""
+        return None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """See `actors.actor.Actor.run`."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.node.run)
+            task_status.started()
+            await self._board.watch(self._attend)
+
+    async def _attend(self, standing: Standing) -> int | None:
+        found, now_ms = standing.campaign, self.world.clock.now_ms()
+        if found.phase not in TIMED:
+            return None
+        until_ms = end_ms(standing, found.phase)
+        stalled_ms = until_ms + standing.terms.grace_ms + self._haste_ms
+        if now_ms > stalled_ms:
+            await self._board.call("advance", found.id, quiet=("phase_not_over", "challenge_open"))
+            return None
+        if found.phase == REGISTRATION and now_ms <= until_ms:
+            return until_ms if await self._register(standing) else None
+        if found.phase == SELECTION:
+            await self._serve(standing, now_ms)
+            return None
+        # The phase may move any time after its end; what comes next is due soon.
+        return until_ms if now_ms <= until_ms else None
+
+    async def _register(self, standing: Standing) -> bool:
+        """Whether there is nothing more to do for it."""
+        found, terms = standing.campaign, standing.terms
+        there: Sequence[Registered] = await self._board.query("oracles", found.id)
+        if any(oracle.account == self.identity.account for oracle in there):
+            return True
+        if terms.oracles and self.identity.account not in terms.oracles:
+            return True
+        first = int.from_bytes(self.identity.account[:4], "big")
+        taken = {oracle.seat for oracle in there}
+        seats = ((first + step) % MAX_ORACLES for step in range(MAX_ORACLES))
+        seat = next((seat for seat in seats if seat not in taken), None)
+        if seat is None:
+            return True
+        reason = await self._board.call("register_oracle", found.id, seat, quiet=("seat_taken",))
+        return reason == "insufficient_balance"
+
+    async def _serve(self, standing: Standing, now_ms: int) -> None:
+        """Return a result, have others replaced, or challenge: whatever is due in a selection."""
+        found, accepted = standing.campaign, standing.accepted
+        if accepted is not None:
+            if now_ms <= accepted.accepted_ms + standing.terms.challenge_ms:
+                await self._review(standing, accepted.selection)
+            return
+        drawn: Drawn | None = await self._board.query("draw", found.id)
+        if drawn is None or now_ms > end_ms(standing, SELECTION):
+            return
+        late_ms = drawn.draw.since_ms + standing.terms.oracle_ms
+        if now_ms > late_ms + self._haste_ms:
+            await self._board.call("replace_oracle", found.id, quiet=NOT_TO_REPLACE)
+        elif now_ms <= late_ms and await self._is_drawn(standing, drawn):
+            selection = await self._selection(standing)
+            await self._board.call(
+                "return_selection", found.id, selection, quiet=("returned_twice", "already_selected")
+            )
+
+    async def _is_drawn(self, standing: Standing, drawn: Drawn) -> bool:
+        """Whether we are, and did not return anything yet; not while the seed's block is not final."""
+        found = standing.campaign
+        height = drawn.recorded_height + standing.terms.draw_delay
+        header = self.node.core.header(height)
+        if header is None or height > self.node.core.final.height:
+            return False
+        registered: Sequence[Registered] = await self._board.query("oracles", found.id)
+        accounts = [oracle.account for oracle in registered]
+        chosen = draw_oracles(
+            block_id(header), found.id, found.cycle, accounts, drawn.draw.passed_over, standing.terms.drawn
+        )
+        returned: Sequence[Account] = await self._board.query("returned", found.id)
+        return self.identity.account in chosen and self.identity.account not in returned
+
+    async def _selection(self, standing: Standing) -> Selection:
+        """Our result; the same for the whole selection, for tasks and bids do not change any more."""
+        cycle = (standing.campaign.id, standing.campaign.cycle)
+        if self._computed is None or self._computed[0] != cycle:
+            tasks, bids = await self._board.tasks(standing), await self._board.bids(standing)
+            self._computed = cycle, self.compute(tasks, bids)
+        return self._computed[1]
+
+    def compute(self, tasks: Sequence[Task], bids: Sequence[Bid]) -> Selection:
+        """Select paths (Algorithm 2) and say who wins each task (Algorithm 3)."""
+        place_of = {task.number: place for place, task in enumerate(tasks)}
+        paths = [[place_of[stop.task] for stop in bid.path] for bid in bids]
+        chosen = tuple(self._select(paths, [task.samples for task in tasks]))
+        return Selection(chosen, right_winners(tasks, bids, chosen))
+
+    async def _review(self, standing: Standing, accepted: Selection) -> None:
+        """Challenge a result that is not valid, or that ours beats."""
+        if accepted == self._upheld:
+            return
+        tasks, bids = await self._board.tasks(standing), await self._board.bids(standing)
+        ours = await self._selection(standing)
+        if invalid(tasks, bids, accepted) or len(ours.paths) < len(accepted.paths):
+            await self._board.call("challenge", standing.campaign.id, ours, quiet=NOT_TO_CHALLENGE)
+        else:
+            self._upheld = accepted
