@@ -23,7 +23,7 @@ async def search() -> Response:
     if actor:
         control.actor(actor)
     else:
-        actor = _some_ledger_node()
+        actor = some_ledger_node()
     hits = await _records(actor, query.lower()) if query and actor else []
     actors = _actors(query, exactly=bool(hits)) if query else []
     hits += [("actor", url_for("actors.actor", actor=match.id), match.name) for match in actors[:MOST]]
@@ -72,6 +72,6 @@ def _actors(query: str, *, exactly: bool) -> list[ActorSummary]:
     return [actor for actor in actors if query.lower() in actor.name.lower()]
 
 
-def _some_ledger_node() -> str:
+def some_ledger_node() -> str:
     actors = attached().actors()
     return next((actor.id for actor in actors if actor.ledger_node), actors[0].id if actors else "")
