@@ -204,7 +204,7 @@ def simulate(
     multiple=True,
     required=True,
     metavar="ROLE",
-    help="requester, worker, mec, facility; with proof of work miner, on an ordered ledger endorser, orderer.",
+    help="requester, worker, mec, facility, organizer, oracle; with proof of work miner, on an ordered ledger endorser, orderer.",
 )
 @click.option(
     "--data", type=FOLDER, required=True, help="Keys and ledgers of this node; it goes on from there next time."

@@ -30,15 +30,15 @@ class OracleConfig(Section, frozen=True):
 class PhasesConfig(Section, frozen=True):
     """How long phases take, in seconds."""
 
-    registration: Seconds = 8.0
-    publishing: Seconds = 8.0
-    bidding: Seconds = 8.0
-    selection: Seconds = 24.0
+    registration: Seconds = 12.0
+    publishing: Seconds = 16.0
+    bidding: Seconds = 16.0
+    selection: Seconds = 30.0
     """For the draw's seed to become final, a result, and the time in which it can be challenged."""
-    collection: Seconds = 30.0
-    submission: Seconds = 24.0
+    collection: Seconds = 40.0
+    submission: Seconds = 32.0
     """Data first, then the review."""
-    review: Annotated[float, Meta(ge=0, le=1e6)] = 14.0
+    review: Annotated[float, Meta(ge=0, le=1e6)] = 18.0
     """Last part of submission: for disputes, then for answers."""
     grace: Annotated[float, Meta(ge=0, le=1e6)] = 6.0
     """How long after a phase its organizer alone may move on."""
@@ -54,8 +54,8 @@ class TasksConfig(Section, frozen=True):
 
     count: Annotated[int, Meta(ge=0, le=MAX_TASKS)] = 10
     """In all; requesters take turns."""
-    margin: Annotated[float, Meta(ge=0.0, lt=0.5)] = 0.2
-    """Share of the place's width and height at each side in which there is no task."""
+    margin: Annotated[float, Meta(ge=0.0, lt=0.5)] = 0.25
+    """Share of the place's width, at the western and at the eastern side, in which there is no task."""
     reward: Positive = 1_000_000
     """Micro-credits for each sample."""
     samples: Annotated[int, Meta(ge=1, le=MAX_SAMPLES)] = 3
@@ -87,7 +87,7 @@ class OraclesConfig(Section, frozen=True):
     """m: how many must return the same."""
     draw_delay: Annotated[int, Meta(ge=1, le=1_000)] = 1
     """Blocks after the one that begins the selection whose id seeds the draw."""
-    seconds: Seconds = 12.0
+    seconds: Seconds = 14.0
     """What drawn oracles have, before others can be drawn."""
     stake: NotNegative = 5_000_000
     penalty: NotNegative = 2_000_000

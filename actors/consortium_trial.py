@@ -23,6 +23,7 @@ from actors.scenario import Scenario
 from chain.codec import decode_block
 from chain.contract import Registry
 from chain.errors import InvalidBlockError, MalformedError, Refused
+from chain.gas import MAX_BLOCK_GAS, MAX_TRANSACTION_GAS
 from chain.genesis import Balance, Network
 from chain.keys import account_of
 from chain.ledger import Ask, Broadcast, Committed, Diverged, Equivocated, Jumped, Penalise, Save
@@ -289,7 +290,8 @@ class Trial:
             channel=channel,
             max_skew_ms=5_000,
             proposal_ttl_ms=shape.proposal_ttl_ms,
-            max_transaction_gas=2_000_000,
+            max_transaction_gas=MAX_TRANSACTION_GAS,
+            max_block_gas=MAX_BLOCK_GAS,
             tick_ms=shape.tick_ms,
             election_ticks=shape.election_ticks,
             heartbeat_ticks=shape.heartbeat_ticks,

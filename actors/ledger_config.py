@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from actors.section import NotNegative, Positive, Section
+from chain.gas import MAX_BLOCK_GAS, MAX_TRANSACTION_GAS, MIN_TRANSACTION_GAS
 from chain.ledgers.ordered.channel import (
     ANYONE,
     MAX_IDLE_MS,
@@ -83,8 +84,8 @@ class OrderedLedgerConfig(Section, frozen=True):
 class LedgerConfig(Section, frozen=True):
     """Which ledger, and its parameters; part of genesis, hence the same for all.
 
-    What stands here and not in `ordered` is proof of work's, but for `max_transaction_gas` and what follows `durability`,
-    which both ledgers have.
+    What stands here and not in `ordered` is proof of work's, but for `max_transaction_gas` and what follows it, which both
+    ledgers have.
     """
 
     kind: Literal["pow", "ordered"] = "pow"
@@ -101,10 +102,12 @@ class LedgerConfig(Section, frozen=True):
     """Micro-credits to the miner of a block."""
     max_block_transactions: Annotated[int, Meta(ge=1, le=1_000)] = 500
     max_block_bytes: Annotated[int, Meta(ge=32_768, le=524_288)] = 262_144
-    max_transaction_gas: Annotated[int, Meta(ge=34_768)] = 2_000_000
-    """What one call may cost, in units of about 0.04 µs (`chain.gas`); what needs more is refused."""
-    max_block_gas: Annotated[int, Meta(ge=34_768)] = 5_000_000
-    """What the calls of a block may cost together: about 0.2 s."""
+    max_transaction_gas: Annotated[int, Meta(ge=MIN_TRANSACTION_GAS)] = MAX_TRANSACTION_GAS
+    """What one call may cost, in Ethereum's gas (`chain.gas`); what needs more is refused."""
+    max_block_gas: Annotated[int, Meta(ge=MIN_TRANSACTION_GAS)] = MAX_BLOCK_GAS
+    """What the calls of a block may cost together; at least what one may. To carry out 500 payments, or as many reports as
+    fit (170), takes 0.04 s of one core; one call after the other that did nothing but begin scans, which take longest for
+    what they cost, would take 1 s."""
     durability: Literal["kill", "power"] = "kill"
     """What a committed block survives."""
     keep_blocks: NotNegative = 0
@@ -117,6 +120,8 @@ class LedgerConfig(Section, frozen=True):
 def problems(ledger: LedgerConfig) -> Iterator[str]:
     """What does not fit together, each beginning with the key."""
     ordered = ledger.ordered
+    if ledger.max_block_gas < ledger.max_transaction_gas:
+        yield f"ledger.max_block_gas: {ledger.max_block_gas} is less than max_transaction_gas {ledger.max_transaction_gas}"
     if 0 < (kept := ledger.keep_blocks) < LEAST_KEPT_BLOCKS:
         yield f"ledger.keep_blocks: {kept}, allowed are 0 (all) and {LEAST_KEPT_BLOCKS} or more"
     if ordered.heartbeat_ticks >= ordered.election_ticks:

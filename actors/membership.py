@@ -59,6 +59,7 @@ def ordered_rules(scenario: Scenario, members: Sequence[Member]) -> OrderedRules
             max_skew_ms=config.max_skew_ms,
             proposal_ttl_ms=config.proposal_ttl_ms,
             max_transaction_gas=scenario.ledger.max_transaction_gas,
+            max_block_gas=scenario.ledger.max_block_gas,
             tick_ms=config.tick_ms,
             election_ticks=config.election_ticks,
             heartbeat_ticks=config.heartbeat_ticks,

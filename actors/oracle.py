@@ -17,6 +17,7 @@ from chain.contracts.campaign_check import invalid, right_winners
 from chain.contracts.campaign_commitments import draw_oracles
 from chain.contracts.campaign_queries import Drawn
 from chain.contracts.campaign_records import (
+    CLOSED,
     MAX_ORACLES,
     REGISTRATION,
     SELECTION,
@@ -34,7 +35,8 @@ from chain.values import Account
 
 HASTE_S = (0.5, 3.0)
 """How long after its time somebody else's duty is done for it: not all at once."""
-NOT_TO_REPLACE = ("oracle_in_time", "already_selected", "draw_not_ready", "too_few_oracles")
+LONG_MS = 3_600_000
+NOT_TO_REPLACE = ("oracle_in_time", "already_selected", "draw_not_ready", "nobody_drawn")
 NOT_TO_CHALLENGE = ("no_selection", "selection_holds", "not_better", "challenge_over")
 """Refusals that say that another oracle was faster."""
 
@@ -48,7 +50,8 @@ class Oracle:
 
     role: ClassVar[str] = "oracle"
 
-    def __init__(self, node: FullNode, config: CampaignConfig) -> None:
+    def __init__(self, node: FullNode, config: CampaignConfig, place: int) -> None:
+        """`place` among the oracles of the population: the seat that it takes if it can."""
         self.world, self.name = node.world, node.name
         self.identity: Identity = node.identity
         self.node = node
@@ -56,6 +59,9 @@ class Oracle:
         self._select = selector(config.oracles.selector)
         self._board = Board(node.world, node.name, self.ledger)
         self._haste_ms = round(1000 * node.world.rng(node.name, "campaign/haste").uniform(*HASTE_S))
+        self._place = place
+        self._left: set[CampaignId] = set()
+        """Closed campaigns that hold no stake of ours."""
         self._computed: tuple[tuple[CampaignId, int], Selection] | None = None
         self._upheld: Selection | None = None
         """A result that was looked at, and is as good as ours."""
@@ -73,6 +79,8 @@ class Oracle:
 
     async def _attend(self, standing: Standing) -> int | None:
         found, now_ms = standing.campaign, self.world.clock.now_ms()
+        if found.phase == CLOSED:
+            return now_ms + LONG_MS if await self._leave(standing) else None
         if found.phase not in TIMED:
             return None
         until_ms = end_ms(standing, found.phase)
@@ -96,14 +104,23 @@ class Oracle:
             return True
         if terms.oracles and self.identity.account not in terms.oracles:
             return True
-        first = int.from_bytes(self.identity.account[:4], "big")
-        taken = {oracle.seat for oracle in there}
-        seats = ((first + step) % MAX_ORACLES for step in range(MAX_ORACLES))
-        seat = next((seat for seat in seats if seat not in taken), None)
+        seat = self._board.free(self._place, {oracle.seat for oracle in there}, MAX_ORACLES)
         if seat is None:
             return True
         reason = await self._board.call("register_oracle", found.id, seat, quiet=("seat_taken",))
         return reason == "insufficient_balance"
+
+    async def _leave(self, standing: Standing) -> bool:
+        """Get our stake back; whether there is none of ours."""
+        found = standing.campaign.id
+        if found in self._left:
+            return True
+        there: Sequence[Registered] = await self._board.query("oracles", found)
+        if any(oracle.account == self.identity.account for oracle in there):
+            await self._board.call("withdraw_oracle", found, quiet=("not_oracle",))
+            return False
+        self._left.add(found)
+        return True
 
     async def _serve(self, standing: Standing, now_ms: int) -> None:
         """Return a result, have others replaced, or challenge: whatever is due in a selection."""

@@ -50,7 +50,7 @@ def committed_alone(network: Network, chain: Chain, final_state: WorldState) -> 
             config, what = config_of(state), f"block {block.header.height}"
             try:
                 check_child(parent, parent_id, block.header)
-                check_body(block)
+                check_body(block, network.ordered)
                 if not is_sealed(block, seals_of(block, config), config):
                     wrong.append(f"{what} is not sealed as {config.policies.blocks} asks")
             except InvalidBlockError as error:

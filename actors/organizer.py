@@ -11,13 +11,14 @@ from actors.ledger import GatewayError
 from actors.local_ledger import LocalLedger
 from actors.node import FullNode
 from actors.sensing.mobility import Point
-from chain.contracts.campaign_records import DONE, TIMED, Standing
+from chain.contracts.campaign_records import CLOSED, DONE, TIMED, Standing
 from chain.contracts.campaign_settlement import MAX_SETTLED
 from chain.errors import Refused
 from chain.values import Account
 
 SETTLED_AT_ONCE = MAX_SETTLED // 2
 RETRY_S = 2.0
+LONG_MS = 3_600_000
 
 
 class Organizer:
@@ -67,8 +68,8 @@ class Organizer:
 
     async def _attend(self, standing: Standing) -> int | None:
         found = standing.campaign
-        if found.organizer != self.identity.account:
-            return self.world.clock.now_ms() + 3_600_000
+        if found.organizer != self.identity.account or found.phase == CLOSED:
+            return self.world.clock.now_ms() + LONG_MS
         if found.phase in TIMED:
             until_ms = end_ms(standing, found.phase)
             if self.world.clock.now_ms() <= until_ms:

@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from actors.founding import PAYING_ROLES
 from actors.node import FullNode
 from actors.ordered_views import ordered_core
+from actors.population import role_of
 from actors.swarm import Swarm
 from actors.tally import Tally
 from chain.codec import block_id
+from chain.contracts.accounts import balance_of, held
 from chain.genesis import kind_of
 from chain.state import WorldState
+from chain.values import Account
 
 DECIDED = ("confirmed", "rejected", "expired")
 
@@ -81,6 +85,7 @@ def report(swarm: Swarm, *, rows_refused: int, wall_s: float, cpu_s: float) -> d
         "replicas_agree": replicas_agree(nodes, tally),
         "supply_conserved": tally.supply_conserved(nodes),
         "rewards": {role: tally.rewards[role] for role in ("requester", "worker", "miner")},
+        **_campaigns(swarm, best),
         "gossip": asdict(gossip),
         "journal_records": world.journal.records,
         "journal_sha256": world.journal.sha256,
@@ -100,4 +105,23 @@ def _ordered(nodes: Sequence[FullNode]) -> dict[str, Any]:
     return {
         "codes": dict(sorted(cores[0].statistics().codes.items())),
         "unfinished": max(core.statistics().pending for core in cores),
+    }
+
+
+def _campaigns(swarm: Swarm, best: FullNode | None) -> dict[str, Any]:
+    """What came of campaigns, where there are some: each cycle, and what those who lock money in them have, by name."""
+    world = swarm.world
+    if "campaign" not in world.scenario.systems or best is None:
+        return {}
+    state = best.core.final_state
+    return {
+        "campaigns": {
+            "cycles": swarm.tally.campaigns.report(),
+            "balances": {
+                name: balance_of(state, Account(key))
+                for key, name in sorted(world.names.items(), key=lambda item: item[1])
+                if role_of(name) in PAYING_ROLES
+            },
+            "locked": held(state),
+        }
     }

@@ -1,6 +1,6 @@
 """From a scenario to a population: who there is, and where they live."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -111,3 +111,16 @@ def names(role: str, count: int) -> Sequence[str]:
     """Names of a role's actors: ``worker-01`` to ``worker-40``."""
     width = max(2, len(str(count)))
     return [f"{role}-{number:0{width}}" for number in range(1, count + 1)]
+
+
+def role_of(name: str) -> str:
+    """The role that is in an actor's name."""
+    return name.rpartition("-")[0]
+
+
+def turns(names: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Everybody's place among those of its role, from 0 on, and how many these are: whichever process they are in."""
+    alike: dict[str, list[str]] = {}
+    for name in sorted(names):
+        alike.setdefault(role_of(name), []).append(name)
+    return {name: (place, len(others)) for others in alike.values() for place, name in enumerate(others)}

@@ -20,6 +20,8 @@ class Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     final_height: int
     statuses: tuple[tuple[str, int], ...]
     """(status, final reports in it), as one ledger node has it."""
+    campaigns: str
+    """Where the latest campaign is, finally, as one ledger node has it; empty without campaigns."""
     activity: dict[str, int]
     errors: int
 
@@ -35,6 +37,7 @@ def standing(swarm: Swarm) -> Standing:
         height=nodes[0].core.head.height if nodes else 0,
         final_height=nodes[0].core.final.height if nodes else 0,
         statuses=tuple(swarm.statuses()),
+        campaigns=swarm.tally.campaigns.line(),
         activity=dict(swarm.activity),
         errors=len(world.errors),
     )
@@ -54,6 +57,7 @@ def together(parts: Sequence[Standing]) -> Standing:
         height=ahead.height,
         final_height=ahead.final_height,
         statuses=ahead.statuses,
+        campaigns=ahead.campaigns,
         activity=dict(activity),
         errors=sum(part.errors for part in parts),
     )

@@ -23,7 +23,7 @@ from actors.node import FullNode, Witness
 from actors.oracle import Oracle
 from actors.orderer import Orderer
 from actors.organizer import Organizer
-from actors.population import LEDGER_ROLES, Member
+from actors.population import LEDGER_ROLES, Member, role_of, turns
 from actors.requester import Requester
 from actors.scenario import ScenarioError
 from actors.sensing.city import Incident
@@ -39,6 +39,7 @@ from chain.ledgers.ordered.orderer import Orderer as OrdererCore
 from chain.ledgers.ordered.policy import Policy, Principal
 from chain.ledgers.pow.ledger import PowLedger
 from chain.store import Store
+from chain.values import Account
 from net.peer import PeerId
 from net.transport import Transport
 
@@ -109,12 +110,14 @@ class Swarm:
         self._tears: Counter[str] = Counter()
         self._clocks: dict[str, Clock] = {member.name: world.clock.another() for member in members}
         requesters = [member.name for member in members if member.role == "requester"]
-        self._turns = {name: (place, len(requesters)) for place, name in enumerate(requesters)}
         reporting = "spatial" in world.scenario.systems
-        self._incidents = {name: incidents(*turn) if reporting else iter(()) for name, turn in self._turns.items()}
+        self._incidents = {
+            name: incidents(place, len(requesters)) if reporting else iter(()) for place, name in enumerate(requesters)
+        }
         world.journal.listen(self._listen)
         for member in members:
             world.names[member.identity.account] = member.name
+        self._turns = turns(world.names.values())
 
     @property
     def full_nodes(self) -> Sequence[FullNode]:
@@ -271,10 +274,9 @@ class Swarm:
             if member.role == "endorser":
                 return Endorser(full)
             if member.role == "organizer":
-                own = tuple(each.identity.account for each in self.members if each.role == "oracle")
-                return Organizer(full, campaign, own)
+                return Organizer(full, campaign, self._accounts("oracle"))
             if member.role == "oracle":
-                return Oracle(full, campaign)
+                return Oracle(full, campaign, self._turns[member.name][0])
             assert member.place is not None  # noqa: S101 - operators have a site
             if member.role == "mec":
                 return MecNode(full, population.mec, member.place)
@@ -283,7 +285,7 @@ class Swarm:
         light = self._light_node(world, member, transport)
         campaigns = "campaign" in world.scenario.systems
         if member.role == "worker":
-            campaigner = CampaignWorker(light, campaign) if campaigns else None
+            campaigner = CampaignWorker(light, campaign, self._turns[member.name][0]) if campaigns else None
             return Worker(light, population.worker, member.place, campaigner=campaigner)
         return Requester(
             light,
@@ -292,6 +294,10 @@ class Swarm:
             use_pseudonyms=population.requester.pseudonyms,
             campaigner=CampaignRequester(light, campaign, *self._turns[member.name]) if campaigns else None,
         )
+
+    def _accounts(self, role: str) -> tuple[Account, ...]:
+        """Of all actors of a role, also of those in other processes."""
+        return tuple(Account(key) for key, name in self.world.names.items() if role_of(name) == role)
 
     def _full_node(self, world: World, member: Member, transport: Transport) -> FullNode:
         store = self.stores.chain(member)

@@ -4,6 +4,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from actors.campaigns.tally import CampaignTally
 from actors.ledger import FoundBlock
 from actors.node import FullNode
 from actors.world import World
@@ -35,6 +36,7 @@ class Tally:
         self.minted = 0
         """Micro-credits by final ``accounts.minted`` events."""
         self.rewards: Counter[str] = Counter()
+        self.campaigns = CampaignTally()
         self.transactions: Counter[str] = Counter()
         """Final transactions: ``ok``, or the reason of the refusal."""
         self._apart: set[str] = set()
@@ -99,6 +101,8 @@ class Tally:
         self.events[f"{contract}.{name}"] += 1
         if (contract, name) == ("accounts", "minted"):
             self.minted += fields["amount"]
+        elif contract == "campaign":
+            self.campaigns.count(name, fields)
         elif (contract, name) == ("spatial", "confirmed"):
             self.rewards["requester"] += fields["requester_reward"]
             self.rewards["worker"] += sum(fields["worker_rewards"])

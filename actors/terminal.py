@@ -62,7 +62,11 @@ class Terminal:
         counts = ", ".join(f"{number} {shown_status(status)}" for status, number in now.statuses if number)
         line = f"{elapsed // 60:02d}:{elapsed % 60:02d}  {now.running}/{now.actors} up  "
         if now.replicas:
-            line += f"block {now.height} (final {now.final_height})  reports: {counts or 'none yet'}"
+            line += f"block {now.height} (final {now.final_height})"
+            if counts or not now.campaigns:
+                line += f"  reports: {counts or 'none yet'}"
+            if now.campaigns:
+                line += f"  campaign: {now.campaigns}"
         else:  # phones alone: what they did is all there is to tell
             line += ", ".join(f"{number} {name}" for name, number in now.activity.items()) or "nothing done yet"
         if now.errors:
@@ -84,6 +88,7 @@ class Terminal:
         conserved = "conserved" if report["supply_conserved"] else "NOT CONSERVED"
         rows = [
             ("reports", _counts(reports)),
+            *[("campaign", _cycle(cycle)) for cycle in report.get("campaigns", {"cycles": ()})["cycles"]],
             ("rewards", ", ".join(f"{role} {amount / 1e6:,.2f}" for role, amount in report["rewards"].items())),
             (
                 "chain",
@@ -108,6 +113,13 @@ class Terminal:
 
 def _counts(numbers: Mapping[str, Any]) -> str:
     return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in numbers.items()) or "none"
+
+
+def _cycle(cycle: Mapping[str, Any]) -> str:
+    """One cycle of a campaign in a line."""
+    phase = "void" if cycle["void"] else cycle["phase"]
+    numbers = {name: cycle[name] for name in ("tasks", "bids", "selected", "submitted", "rewards", "disputed")}
+    return f"{cycle['campaign'][:8]} cycle {cycle['cycle'] + 1}, {phase}: {_counts(numbers)}"
 
 
 def voice(terminal: Terminal | None) -> dict[str, Any]:

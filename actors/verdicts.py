@@ -35,7 +35,7 @@ class Envelopes(Protocol):
         """See `chain.ledgers.ordered.ledger.OrderedLedger.check_envelope`. Raises Refused."""
 
 
-PROVABLE_OF_ENVELOPES = frozenset({"wrong_chain", "bad_signature", "other_proposal", "signed_twice"})
+PROVABLE_OF_ENVELOPES = frozenset({"wrong_chain", "bad_signature", "other_proposal", "signed_twice", "too_much_gas"})
 """What is wrong with an envelope whoever looks at it, and whenever."""
 
 
@@ -49,7 +49,8 @@ def judge_envelope(message: Message, ledger: Envelopes, now_ms: int) -> Judgemen
     try:
         ledger.check_envelope(envelope, now_ms)
     except Refused as refused:
-        # [REJECT] It is for this network, its sender signed it, and the response in it is to this very proposal.
+        # [REJECT] It is for this network, its sender signed it, and the response in it is to this very proposal, and one
+        # that a call can have.
         if refused.reason in PROVABLE_OF_ENVELOPES:
             return Verdict.REJECT, refused.reason
         # [IGNORE] It is too old or committed, or its sender may not write: clocks, heads and configurations differ.

@@ -8,15 +8,19 @@ bug in the contract and stops the replica: swallowing it would let replicas with
 
 import inspect
 import types
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
 from typing import Any, Final, NoReturn, TypeVar, get_type_hints
 
 from chain.codec import decode, decode_own, encode
 from chain.errors import MalformedError, Refused
-from chain.gas import BYTE, EVENT, READ, SCAN_STEP, WRITE, Meter
+from chain.gas import BLOCK_HASH, LOG, LOG_DATA, LOG_TOPIC, LOW, VERY_LOW, Meter, sha256_gas, words
 from chain.ledgers.ordered.policy import Policy, PolicyError
 from chain.state import Version, WorldState
+from chain.storage_gas import StorageMeter
 from chain.values import MAX_ARGS_BYTES, MAX_DETAIL, MAX_INT, Account, BlockId, Event, TxId
 
 T = TypeVar("T")
@@ -29,6 +33,8 @@ BlockIdAt = Callable[[int], BlockId | None]
 _MARK: Final = "__contract_kind__"
 PURSES: Final = b"accounts/purse/"
 """Where all that contracts hold is, by contract and purse."""
+CONSTANTS: Final = "constant"
+"""Where in the world state that is which genesis alone writes. No contract has this name, so none writes there."""
 MAX_QUERY_BYTES = 1024 * 1024
 
 
@@ -69,6 +75,11 @@ def nonce_key(account: Account) -> bytes:
     return b"accounts/nonce/" + account
 
 
+def constant_key(contract: str, key: Key) -> bytes:
+    """Whole key of what a contract was founded with: genesis writes it, and nobody after it."""
+    return state_key(CONSTANTS, state_key(contract, key))
+
+
 def key_policy_key(key: bytes) -> bytes:
     """Where the endorsement policy of one whole key is, a text; absent means its contract's. Ordered ledgers obey it."""
     return b"policy/" + key
@@ -99,7 +110,10 @@ class Context:
         gas: Meter | None = None,
         read_only: bool = False,
     ) -> None:
-        """Without `gas`, nothing is limited: for queries, and for what the ledger does by itself."""
+        """Without `gas`, nothing is limited: for queries, and for what the ledger does by itself.
+
+        `gas` is that of one call: nothing is warm yet for the storage that it meters, and what is in `state` is original.
+        """
         self.sender = sender
         self.tx = tx
         self.time_ms = time_ms
@@ -107,14 +121,21 @@ class Context:
         self.writes: dict[bytes, bytes | None] = {}
         """Whole key → new value, None to delete."""
         self.reads: dict[bytes, Version | None] = {}
-        """Whole key → the version that was there, None when nothing was."""
+        """Whole key → the version that was there, None when nothing was.
+
+        Not of what is written unread, as in Fabric, though what that costs depends on what is there.
+        """
         self.ranges: list[RangeRead] = []
         self.events: list[Event] = []
         self._state = state
         self._contract = contract
         self._prefix = state_key(contract, b"")
         self._block_id_at = block_id_at
-        self._charge = (gas or Meter(MAX_INT)).charge
+        meter = gas or Meter(MAX_INT)
+        self._charge = meter.charge
+        self._storage = StorageMeter(meter)
+        self._written: list[bytes] = []
+        """Keys of `writes`, sorted."""
         self._read_only = read_only
 
     def get(self, key: Key, type_: type[T]) -> T | None:
@@ -133,17 +154,21 @@ class Context:
     def scan(self, prefix: Key, type_: type[T], *, start: Key = b"") -> Iterator[tuple[Key, T]]:
         """(key, value) for the keys that begin with `prefix`, in order, from `start` (a whole key, included) on.
 
-        Own writes made before the scan are seen, those made during it are not.
+        Own writes made before the scan are seen, those made during it are not. It costs those that it may come to when it
+        begins, the others as it comes to them.
         """
         whole, first = self._prefix + prefix, self._prefix + max(prefix, start)
-        own = sorted((k, v) for k, v in self.writes.items() if k.startswith(whole) and k >= first)
+        self._storage.begin(whole)
+        own = self._own(whole, first)
+        for key, value in own:
+            self._storage.step(key, value)
         masked = {key for key, _ in own}
         trace = RangeRead(whole, first)
         self.ranges.append(trace)
         cut = len(self._prefix)
         at = 0
         for key, entry in self._state.scan(whole, start=first):
-            self._charge(SCAN_STEP + len(entry.value) * BYTE)
+            self._storage.step(key, entry.value)
             trace.found.append((key, entry.version))
             while at < len(own) and own[at][0] < key:
                 if (value := own[at][1]) is not None:
@@ -155,6 +180,19 @@ class Context:
         for key, value in own[at:]:
             if value is not None:
                 yield key[cut:], decode_own(type_, value)
+
+    def constant(self, key: Key, type_: type[T]) -> T:
+        """What the contract was founded with under `key`, as Solidity's immutables are: part of the code, not of storage.
+
+        It cannot change, so no ledger takes it for something read. Raises LookupError where genesis has no such thing.
+        """
+        whole = constant_key(self._contract, key)
+        data = self._state.get(whole)
+        if data is None:
+            raise LookupError(f"genesis has no {whole!r}")
+        self._charge(VERY_LOW * words(len(data)))
+        found: T = _founded(type_, data)  # type: ignore[arg-type] # a class has a hash
+        return found
 
     def set_policy(self, key: Key, policy: str | None) -> None:
         """Say whose endorsements writing `key` needs from the next transaction on; None: the contract's own again.
@@ -170,9 +208,12 @@ class Context:
         self._write(key_policy_key(self._prefix + key), None if policy is None else policy.encode())
 
     def version(self, key: Key) -> Version | None:
-        """Which transaction last wrote `key` before this one; None when it is not there. Counts as a read."""
-        self._charge(READ)
+        """Which transaction last wrote `key` before this one; None when it is not there.
+
+        Counts as a read, and costs one of a slot: as if the version lay in the entry's first.
+        """
         whole = self._prefix + key
+        self._storage.read(whole, None)
         version = self._state.version(whole)
         self.reads.setdefault(whole, version)
         return version
@@ -182,11 +223,22 @@ class Context:
 
         Raises Refused (``draw_not_ready``) while it is not final.
         """
-        self._charge(READ)
+        self._charge(BLOCK_HASH)
         found = self._block_id_at(height)
         if found is None:
             raise Refused("draw_not_ready", f"block {height} is not final yet")
         return found
+
+    def sha256(self, data: bytes) -> bytes:
+        """SHA-256 of `data`: 32 bytes. A contract hashes with this, for what it hashes may be long."""
+        self._charge(sha256_gas(len(data)))
+        return sha256(data).digest()
+
+    def compute(self, operations: int) -> None:
+        """Say that so many operations on numbers are to follow: a contract does where their count depends on the state."""
+        if operations < 0:
+            raise ValueError(f"{operations} operations")
+        self._charge(LOW * operations)
 
     def emit(self, event: str, **fields: object) -> None:
         """Say something to whoever listens; fields are sorted by name."""
@@ -211,7 +263,7 @@ class Context:
         """Put `amount` micro-credits (0 or more) of the sender's into a purse of this contract.
 
         A purse of its own for each thing that money is held for: calls that share one would conflict on an ordered ledger.
-        Raises Refused (``insufficient_balance``).
+        Raises Refused (``insufficient_balance``; ``purse_overflow``: what did not fit into a balance before is in there still).
         """
         if amount < 0:
             raise ValueError(f"cannot lock {amount}")
@@ -222,6 +274,8 @@ class Context:
             raise Refused("insufficient_balance", f"has {balance}, needs {amount}")
         whole = purse_key(self._contract, purse)
         held = self._amount(whole)
+        if held + amount > MAX_INT:
+            raise Refused("purse_overflow", f"holds {held}")
         self._write(balance_key(self.sender), encode(balance - amount))
         self._write(whole, encode(held + amount))
         self._emit("accounts", "locked", {"account": self.sender, "amount": amount, "by": self._contract})
@@ -257,29 +311,49 @@ class Context:
         return 0 if data is None else decode_own(int, data)
 
     def _read(self, whole: bytes) -> bytes | None:
-        self._charge(READ)
         if whole in self.writes:
-            return self.writes[whole]
-        entry = self._state.entry(whole)
-        if entry is None:
-            self.reads.setdefault(whole, None)
-            return None
-        self._charge(len(entry.value) * BYTE)
-        self.reads.setdefault(whole, entry.version)
-        return entry.value
+            value = self.writes[whole]
+        else:
+            entry = self._state.entry(whole)
+            value, version = (None, None) if entry is None else entry
+            self.reads.setdefault(whole, version)
+        self._storage.read(whole, value)
+        return value
 
     def _write(self, whole: bytes, value: bytes | None) -> None:
         if self._read_only:
             raise RuntimeError(f"a query of {self._contract} writes")
-        self._charge(WRITE + (len(whole) + len(value or b"")) * BYTE)
+        original = self._state.get(whole)
+        if whole in self.writes:
+            current = self.writes[whole]
+        else:
+            current = original
+            insort(self._written, whole)
+        self._storage.write(whole, original, current, value)
         self.writes[whole] = value
+
+    def _own(self, prefix: bytes, first: bytes) -> list[tuple[bytes, bytes | None]]:
+        """Own writes to keys that begin with `prefix`, in order, from `first` on."""
+        own = []
+        for at in range(bisect_left(self._written, first), len(self._written)):
+            key = self._written[at]
+            if not key.startswith(prefix):
+                break
+            own.append((key, self.writes[key]))
+        return own
 
     def _emit(self, contract: str, name: str, fields: Mapping[str, object]) -> None:
         if self._read_only:
             raise RuntimeError(f"a query of {self._contract} emits {name}")
         data = encode(tuple(sorted(fields.items())))
-        self._charge(EVENT + len(data) * BYTE)
+        self._charge(LOG + LOG_TOPIC + LOG_DATA * len(data))
         self.events.append(Event(contract, name, data))
+
+
+@lru_cache(maxsize=64)
+def _founded(type_: Any, data: bytes) -> Any:
+    """A constant's value, decoded once: it is a frozen one."""
+    return decode_own(type_, data)
 
 
 def event_fields(event: Event) -> dict[str, Any]:
@@ -320,6 +394,9 @@ class Registry:
     """The contracts of a network, by name."""
 
     def __init__(self, contracts: Mapping[str, types.ModuleType]) -> None:
+        """Raises ValueError for a name that no contract may have."""
+        if CONSTANTS in contracts:
+            raise ValueError(f"a contract cannot be called {CONSTANTS}")
         self._methods: dict[str, dict[str, Method]] = {}
         for name, module in contracts.items():
             marked = {n: f for n, f in vars(module).items() if inspect.isfunction(f) and hasattr(f, _MARK)}

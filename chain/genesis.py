@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Literal
 
 from chain.codec import block_id, encode
-from chain.contract import Registry, state_key
+from chain.contract import Registry
 from chain.contracts import accounts, campaign, channel, spatial
 from chain.contracts.spatial_rules import SpatialRules, check_spatial_rules
 from chain.errors import GenesisError
@@ -76,7 +76,7 @@ def check_genesis(genesis: Genesis) -> None:
 def genesis_state(genesis: Genesis) -> WorldState:
     """The world before the first block; every entry has version (0, 0)."""
     balances = accounts.initial_balances((balance.account, balance.amount) for balance in genesis.balances)
-    own = {state_key("spatial", key): value for key, value in spatial.initial_entries(genesis.spatial, genesis.time_ms)}
+    own = spatial.initial_entries(genesis.spatial, genesis.time_ms)
     config = channel_entries(genesis.ledger.channel) if isinstance(genesis.ledger, OrderedRules) else {}
     return WorldState.empty().apply(balances | own | config, Version(0, 0))
 

@@ -11,6 +11,10 @@ FULL_CIRCLE_E7: Final = 3_600_000_000
 Point = tuple[int, int]
 """Latitude and longitude in E7: -90° to 90°, -180° to 180°."""
 
+HAVERSINE_OPERATIONS: Final = 230 + 2 * 45
+"""What `haversine_mm` comes to at most, counted (tests/chain/test_geodesy.py), with two square roots of 45 each: where there
+are none, Newton's method finds one in 7 steps of three, after 7 of three for a first guess, and 3 to begin and end."""
+
 _HALF_RADIANS_PER_E7: Final = PI_120 // FULL_CIRCLE_E7  # half of pi / 180e7, times 2**120
 _SHIFT: Final = 120 - BITS
 

@@ -2,13 +2,16 @@
 splits at the largest power of two below n. No leaf is ever doubled, so no two lists share a root (CVE-2012-2459).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Annotated
 
 import msgspec
 
 from chain.values import Hash, Natural, Receipt, Transaction, Value
+
+Sha256 = Callable[[bytes], bytes]
+"""SHA-256, metered in a contract's call (`Context.sha256`) or not."""
 
 EMPTY_ROOT = bytes(32)
 MAX_DEPTH = 32
@@ -24,29 +27,33 @@ class MerklePath(Value, frozen=True):
     """From the leaf upwards."""
 
 
-def leaf_hash(leaf: bytes) -> bytes:
-    return sha256(b"\x00" + leaf).digest()
+def sha256_of(data: bytes) -> bytes:
+    return sha256(data).digest()
 
 
-def _node_hash(left: bytes, right: bytes) -> bytes:
-    return sha256(b"\x01" + left + right).digest()
+def leaf_hash(leaf: bytes, hashed: Sha256 = sha256_of) -> bytes:
+    return hashed(b"\x00" + leaf)
 
 
-def _next_level(level: list[bytes]) -> list[bytes]:
+def _node_hash(left: bytes, right: bytes, hashed: Sha256 = sha256_of) -> bytes:
+    return hashed(b"\x01" + left + right)
+
+
+def _next_level(level: list[bytes], hashed: Sha256 = sha256_of) -> list[bytes]:
     """Pair neighbours; an odd last one rises as it is, which gives RFC 6962's split."""
-    paired = [_node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+    paired = [_node_hash(level[i], level[i + 1], hashed) for i in range(0, len(level) - 1, 2)]
     if len(level) % 2:
         paired.append(level[-1])
     return paired
 
 
-def merkle_root(leaves: Sequence[bytes]) -> bytes:
+def merkle_root(leaves: Sequence[bytes], hashed: Sha256 = sha256_of) -> bytes:
     """Root over the leaves in their order; 32 zero bytes when there are none."""
     if not leaves:
         return EMPTY_ROOT
-    level = [leaf_hash(leaf) for leaf in leaves]
+    level = [leaf_hash(leaf, hashed) for leaf in leaves]
     while len(level) > 1:
-        level = _next_level(level)
+        level = _next_level(level, hashed)
     return level[0]
 
 
@@ -66,11 +73,11 @@ def merkle_path(leaves: Sequence[bytes], index: int) -> MerklePath:
     return MerklePath(index=index, count=len(leaves), siblings=tuple(siblings))
 
 
-def merkle_verify(root: bytes, leaf: bytes, path: MerklePath) -> bool:
+def merkle_verify(root: bytes, leaf: bytes, path: MerklePath, hashed: Sha256 = sha256_of) -> bool:
     """Whether `path` leads from `leaf` to `root`."""
     if not 0 <= path.index < path.count:
         return False
-    node = leaf_hash(leaf)
+    node = leaf_hash(leaf, hashed)
     position, last = path.index, path.count - 1
     used = 0
     while last > 0:
@@ -79,7 +86,8 @@ def merkle_verify(root: bytes, leaf: bytes, path: MerklePath) -> bool:
                 return False
             sibling = path.siblings[used]
             used += 1
-            node = _node_hash(sibling, node) if position % 2 else _node_hash(node, sibling)
+            left, right = (sibling, node) if position % 2 else (node, sibling)
+            node = _node_hash(left, right, hashed)
         position //= 2
         last //= 2
     return used == len(path.siblings) and node == root

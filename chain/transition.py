@@ -13,7 +13,7 @@ from chain.codec import encode, header_prefix, transaction_id
 from chain.contract import BlockIdAt, Context, Registry, bounded_detail, nonce_key
 from chain.contracts.accounts import nonce_of
 from chain.errors import InvalidBlockError, Refused
-from chain.gas import BYTE, TRANSACTION, Meter
+from chain.gas import Meter, intrinsic_gas
 from chain.genesis import Network
 from chain.keys import check_transaction
 from chain.ledgers.pow.rules import check_bare
@@ -44,7 +44,10 @@ def execute(
     gas_limit: int,
     final_ids: BlockIdAt,
 ) -> tuple[WorldState, Receipt]:
-    """Run one transaction whose signature and nonce are right; both are the caller's to check."""
+    """Run one transaction whose signature and nonce are right; both are the caller's to check.
+
+    A refused one costs what it had used, without refunds: what they were for is undone. Out of gas, that is all its limit.
+    """
     version = Version(height, index)
     next_nonce = {nonce_key(transaction.sender): encode(transaction.nonce + 1)}
     tx = transaction_id(transaction)
@@ -59,12 +62,12 @@ def execute(
         gas=meter,
     )
     try:
-        meter.charge(TRANSACTION + len(transaction.args) * BYTE)
+        meter.charge(intrinsic_gas(transaction.args))
         result = registry.run(context, transaction.contract, transaction.method, transaction.args)
     except Refused as refusal:
         receipt = Receipt(tx, False, refusal.reason, bounded_detail(refusal), _NIL, meter.used, ())
         return state.apply(next_nonce, version), receipt
-    receipt = Receipt(tx, True, "", "", result, meter.used, tuple(context.events))
+    receipt = Receipt(tx, True, "", "", result, meter.spent, tuple(context.events))
     return state.apply(context.writes | next_nonce, version), receipt
 
 

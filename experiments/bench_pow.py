@@ -18,6 +18,7 @@ from nacl.signing import SigningKey
 from chain.codec import decode_block
 from chain.contract import encode_args
 from chain.contracts.spatial_rules import Box, SpatialRules
+from chain.gas import MAX_BLOCK_GAS, MAX_TRANSACTION_GAS
 from chain.genesis import Balance, Genesis, Network
 from chain.keys import account_of, remember_signatures, sign_transaction
 from chain.ledger import Ask, Broadcast, LedgerEffect
@@ -38,6 +39,8 @@ START_MS = 1_700_000_000_000
 APART_E7 = 3_000_000
 """Of reports, in latitude and in longitude: no cell holds two. Where they are dense, each is compared with those near it."""
 ROW = 145
+REPORTS = 150
+"""In a block at most: one of 175,000 gas each has room for 171."""
 
 Progress = Callable[[str], None]
 
@@ -168,8 +171,8 @@ def _network(finality_depth: int) -> Network:
         block_reward=1_000_000,
         max_block_transactions=500,
         max_block_bytes=262_144,
-        max_transaction_gas=2_000_000,
-        max_block_gas=5_000_000,
+        max_transaction_gas=MAX_TRANSACTION_GAS,
+        max_block_gas=MAX_BLOCK_GAS,
     )
     held = sorted((Balance(_account(n), 10**12) for n in range(1, PEOPLE + 1)), key=lambda balance: balance.account)
     return Network.found(Genesis("bench", START_MS, rules, spatial, tuple(held)))
@@ -296,16 +299,17 @@ def _full_blocks(size: Size, progress: Progress) -> dict[str, Any]:
     applied = _import_s(maker.ledger.network, maker.frames, maker.now_ms)
     few_bodies = PowConfig(kept_blocks=16, snapshot_gap=10**9)
     sync_s, peak = _sync_s(maker, few_bodies), _sync_peak_bytes(maker, few_bodies)
-    progress(f"{size.full_blocks} blocks of {size.per_block} reports")
+    per_block = min(size.per_block, REPORTS)
+    progress(f"{size.full_blocks} blocks of {per_block} reports")
     reporters = _Maker(maker.ledger.network, PEOPLE + 1, kept_blocks=size.full_blocks)
     for number in range(size.full_blocks):
-        reporters.extend(reporters.reports(size.per_block, number * size.per_block))
+        reporters.extend(reporters.reports(per_block, number * per_block))
     reports = _import_s(reporters.ledger.network, reporters.frames, reporters.now_ms)
     own_s = maker.submitting_s + maker.mining_s
     return {
         "node_tx_per_cpu_s": round(count / own_s),
         "applied_tx_per_cpu_s": round(count / sum(applied)),
-        "applied_reports_per_cpu_s": round(count / sum(reports)),
+        "applied_reports_per_cpu_s": round(size.full_blocks * per_block / sum(reports)),
         "all_tx_per_cpu_s": round(count / (own_s + sum(applied))),
         "full_block_ms": round(1_000 * median(applied), 2),
         "sync_tx_per_s": round(count / sync_s),

@@ -1,31 +1,23 @@
 """The command `experiment`: what reproduces a paper's evaluation. What runs is imported when it does."""
 
 import sys
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import click
 
-from actors.command_line import FAILURE, INTERRUPTED, JSON, QUIET, REPORT, VIOLATION, errors, show
-
-SEED = click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The first seed.")
-SEEDS = click.option("--seeds", type=click.IntRange(1, 1000), help="How many seeds, from the first on.")
-QUICK = click.option("--quick", is_flag=True, help="A smaller measurement, of half a minute or less.")
-PLOTS = click.option(
-    "--plots",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Draw the figures into this folder, as PNG; needs matplotlib (make experiments).",
-)
-Draw = Callable[[Mapping[str, Any], Path], list[Path]]
+from actors.command_line import JSON, QUIET, REPORT, VIOLATION, errors
+from experiments.campaign_commands import campaign_gas, campaign_paper, campaign_scale, campaign_solvers
+from experiments.experiment_options import PLOTS, QUICK, SEED, SEEDS, conclude, need, voice
 
 
 @click.group()
 def experiment() -> None:
     """Reproduce a paper's evaluation: tables, JSON and plots, the same for the same seed. Ctrl-C keeps what is done."""
+
+
+for command in (campaign_paper, campaign_solvers, campaign_scale, campaign_gas):
+    experiment.add_command(command)
 
 
 @experiment.command("spatial-allocation")
@@ -57,7 +49,7 @@ def spatial_allocation(
 
     30 seeds in half a minute; --quick: 5.
     """
-    _need("scipy", plots)
+    need("scipy", plots)
     with errors():
         from experiments import spatial_allocation as measured
         from experiments import spatial_plots
@@ -65,8 +57,8 @@ def spatial_allocation(
         plan = measured.Plan(roads=roads, seed=seed, seeds=seeds or (5 if quick else 30))
         if speed_kmh:
             plan = replace(plan, speed_kmh=speed_kmh)
-        result = measured.report(measured.run(plan, _voice(quiet)))
-        _conclude(result, measured.table(result), spatial_plots.allocation, plots, report_path, as_json=as_json)
+        result = measured.report(measured.run(plan, voice(quiet)))
+        conclude(result, measured.table(result), spatial_plots.allocation, plots, report_path, as_json=as_json)
 
 
 @experiment.command("spatial-accuracy")
@@ -91,14 +83,14 @@ def spatial_accuracy(
     The whole protocol in virtual time, against Condorcet's prediction. One seed in three minutes; --quick: six cells of
     twenty, and less of each.
     """
-    _need("scipy", plots)
+    need("scipy", plots)
     with errors():
         from experiments import spatial_accuracy as measured
         from experiments import spatial_plots
 
         plan = replace(measured.QUICK if quick else measured.Plan(), seed=seed, seeds=seeds or 1)
-        result = measured.report(measured.run(plan, _voice(quiet)))
-        _conclude(result, measured.table(result), spatial_plots.accuracy, plots, report_path, as_json=as_json)
+        result = measured.report(measured.run(plan, voice(quiet)))
+        conclude(result, measured.table(result), spatial_plots.accuracy, plots, report_path, as_json=as_json)
     if any(row["violations"] for row in result["rows"]):
         sys.exit(VIOLATION)
 
@@ -124,14 +116,14 @@ def spatial_rewards(
 
     3 seeds in half a minute; --quick: 500 reports.
     """
-    _need("scipy", plots)
+    need("scipy", plots)
     with errors():
         from experiments import spatial_plots
         from experiments import spatial_rewards as measured
 
         plan = replace(measured.QUICK if quick else measured.Plan(), seed=seed, seeds=seeds or 3)
-        result = measured.report(measured.run(plan, _voice(quiet)))
-        _conclude(result, measured.table(result), spatial_plots.rewards, plots, report_path, as_json=as_json)
+        result = measured.report(measured.run(plan, voice(quiet)))
+        conclude(result, measured.table(result), spatial_plots.rewards, plots, report_path, as_json=as_json)
 
 
 @experiment.command("all")
@@ -146,34 +138,9 @@ def everything(ctx: click.Context, out: Path, quick: bool, quiet: bool) -> None:
 
     Ends with the first that is interrupted or finds a violation.
     """
-    _need("scipy", out)
+    need("scipy", out)
     out.mkdir(parents=True, exist_ok=True)
     for name, command in sorted(experiment.commands.items()):
         if command is not everything:
             click.echo(f"== {name}")
             ctx.invoke(command, quick=quick, quiet=quiet, plots=out, report_path=out / f"{name}.json")
-
-
-def _need(module: str, plots: Path | None) -> None:
-    """End at once, rather than after an hour, where something is not installed that a swarm does without."""
-    missing = [name for name in (module, *(["matplotlib"] if plots else [])) if find_spec(name) is None]
-    if missing:
-        click.echo(f"crowdmesh: needs {' and '.join(missing)}; please type: make experiments", err=True)
-        sys.exit(FAILURE)
-
-
-def _voice(quiet: bool) -> Callable[[str], object] | None:
-    return None if quiet else partial(click.echo, err=True)
-
-
-def _conclude(
-    result: dict[str, Any], table: str, draw: Draw, plots: Path | None, report_path: Path | None, *, as_json: bool
-) -> None:
-    """Tell, write and draw what was measured; ends the process when that was interrupted."""
-    show(result, table, report_path, as_json=as_json)
-    if plots and result["rows"]:
-        plots.mkdir(parents=True, exist_ok=True)
-        for path in draw(result, plots):
-            click.echo(f"drawn: {path}", err=True)
-    if result["interrupted"]:
-        sys.exit(INTERRUPTED)

@@ -3,6 +3,8 @@
 import os
 import platform
 import random
+import resource
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -46,3 +48,9 @@ def resident_bytes() -> int:
     except OSError:
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_bytes() -> int:
+    """The most memory of this process that was ever resident."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

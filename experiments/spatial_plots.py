@@ -18,7 +18,7 @@ def allocation(report: Mapping[str, Any], folder: Path) -> list[Path]:
     totals = new_figure(1, 2)
     for axes, suffix, scale in ((totals.axes[0], "min", 1.0), (totals.axes[1], "change", 100.0)):
         for reading, name in (("one_way", "ours: one way to each report"), ("rounds", "ours: one round a facility")):
-            _with_bars(axes, reports, [row[f"{reading}_{suffix}"] for row in rows], scale, label=name, marker="o")
+            with_bars(axes, reports, [row[f"{reading}_{suffix}"] for row in rows], scale, label=name, marker="o")
         paper = [scale * row[f"paper_{suffix}"] for row in rows]
         axes.plot([row["paper_reports"] for row in rows], paper, "k--s", label=f"{PAPER}, Table 1")
         axes.set_xlabel("reports left to review")
@@ -70,7 +70,7 @@ def accuracy(report: Mapping[str, Any], folder: Path) -> list[Path]:
                 axes.plot(curve, lines, color=f"C{place}" if name == "precision" else "grey", linewidth=1)
             measured = [row for row in ours if row[name]["ci95"]]
             points = [row["accuracy"] + (place - 1.5) * 0.004 for row in measured]  # apart, to be seen
-            _with_bars(
+            with_bars(
                 axes,
                 points,
                 [row[name] for row in measured],
@@ -97,13 +97,13 @@ def rewards(report: Mapping[str, Any], folder: Path) -> list[Path]:
     middles = [(row["first_report"] + row["last_report"]) / 2 for row in rows]
     for place, reading in enumerate(("paper", "bounded")):
         of = [row[reading] for row in rows]
-        _with_bars(
+        with_bars(
             figure.axes[0], middles, [each["per_report"] for each in of], fmt="o", color=f"C{place}", label=reading
         )
         label = "by the formula" if reading == "paper" else "limit, by the formula"
         figure.axes[0].plot(middles, [each["expected"] for each in of], color=f"C{place}", label=label)
-        _with_bars(figure.axes[1], ends, [each["supply"] for each in of], color=f"C{place}", label=reading)
-        _with_bars(figure.axes[2], ends, [each["gini"] for each in of], color=f"C{place}", label=reading)
+        with_bars(figure.axes[1], ends, [each["supply"] for each in of], color=f"C{place}", label=reading)
+        with_bars(figure.axes[2], ends, [each["gini"] for each in of], color=f"C{place}", label=reading)
     for axes, name in zip(figure.axes, ("credits minted a report", "supply, credits", "Gini of balances"), strict=True):
         axes.set_xlabel("confirmed reports")
         axes.set_ylabel(name)
@@ -126,7 +126,7 @@ def new_figure(rows: int, columns: int) -> Any:
     return figure
 
 
-def _with_bars(
+def with_bars(
     axes: Any, places: Sequence[float], estimates: Sequence[Mapping[str, Any]], scale: float = 1.0, **style: Any
 ) -> None:
     """Means with their 95 % intervals, where they have any."""

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from nacl.signing import SigningKey
 
 from chain.contracts.spatial_rules import Box, Founder, SpatialRules
+from chain.gas import MAX_BLOCK_GAS, MAX_TRANSACTION_GAS
 from chain.genesis import Balance, Genesis
 from chain.keys import account_of
 from chain.ledgers.pow.parameters import PowRules
@@ -78,8 +79,8 @@ def pow_rules(**changes: Any) -> PowRules:
         block_reward=5_000_000,
         max_block_transactions=200,
         max_block_bytes=256 * 1024,
-        max_transaction_gas=500_000,
-        max_block_gas=5_000_000,
+        max_transaction_gas=MAX_TRANSACTION_GAS,
+        max_block_gas=MAX_BLOCK_GAS,
     )
     return replace(rules, **changes)
 

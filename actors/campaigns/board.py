@@ -1,6 +1,6 @@
 """One actor's view of the campaigns on its ledger, its calls there, and when it looks again."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 import trio
@@ -8,7 +8,7 @@ import trio
 from actors.ledger import GatewayError, Ledger, OutcomeUnknownError
 from actors.world import World
 from chain.contracts.campaign_queries import MAX_PAGE
-from chain.contracts.campaign_records import CLOSED, TIMED, Bid, CampaignId, Progress, Standing, Task
+from chain.contracts.campaign_records import TIMED, Bid, CampaignId, Progress, Standing, Task
 from chain.errors import Refused
 
 POLL_S = 1.0
@@ -30,7 +30,7 @@ class Board:
         self._jitter = world.rng(name, "campaign/looks")
 
     async def watch(self, attend: Attend) -> None:
-        """Attend to all campaigns that are not closed, again and again; until cancelled."""
+        """Attend to all campaigns, again and again; until cancelled."""
         while True:
             now_ms = self._world.clock.now_ms()
             # Others may deploy one at any time, which nobody is told of: rest no longer than a registration may take.
@@ -47,12 +47,12 @@ class Board:
         return round(1000 * max(POLL_S, self._world.scenario.campaign.phases.registration / 4))
 
     async def campaigns(self) -> Sequence[Standing]:
-        """All that are not closed, in the order in which they were deployed. Raises GatewayError."""
+        """All there are, in the order in which they were deployed. Raises GatewayError."""
         found: list[Standing] = []
         after: CampaignId | None = None
         while True:
             page: Sequence[Standing] = await self._ledger.query("campaign", "campaigns", MAX_PAGE, after)
-            found += [standing for standing in page if standing.campaign.phase != CLOSED]
+            found += page
             if len(page) < MAX_PAGE:
                 return found
             after = page[-1].campaign.id
@@ -78,6 +78,12 @@ class Board:
     async def query(self, method: str, *args: Any) -> Any:
         """Any other question. Raises GatewayError or Refused."""
         return await self._ledger.query("campaign", method, *args)
+
+    @staticmethod
+    def free(first: int, taken: Collection[int], there_are: int) -> int | None:
+        """The first place from `first` on, and then from 0, that nobody has; None when there is none."""
+        places = ((first + step) % there_are for step in range(there_are))
+        return next((place for place in places if place not in taken), None)
 
     async def call(self, method: str, *args: Any, quiet: Sequence[str] = ()) -> str:
         """Call; returns why it was refused, empty when it is in a block, or UNKNOWN. `quiet` reasons are expected."""

@@ -1,6 +1,7 @@
 """A requester's part: publish tasks, take in what was sensed, and say on the ledger when it did not come."""
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 from random import Random
 
@@ -42,6 +43,8 @@ Key = tuple[CampaignId, int, Account, Number]
 class Wanted:
     """A task to be: where, and its best time in milliseconds after collection begins."""
 
+    number: int
+    """That it takes if it can: its place among the tasks of the population."""
     where: Point
     best_ms: int
 
@@ -84,12 +87,11 @@ class CampaignRequester:
         mine = []
         for number in range(self._place, config.count, self._of):
             rng = Random(f"{self._world.scenario.seed}/campaign/task/{cycle}/{number}")
-            share_north, share_east = (rng.uniform(config.margin, 1 - config.margin) for _ in range(2))
             where = Point(
-                place.lat_min + (place.lat_max - place.lat_min) * share_north,
-                place.lon_min + (place.lon_max - place.lon_min) * share_east,
+                rng.uniform(place.lat_min, place.lat_max),
+                place.lon_min + (place.lon_max - place.lon_min) * rng.uniform(config.margin, 1 - config.margin),
             )
-            mine.append(Wanted(where, round(1000 * rng.uniform(*config.best_s))))
+            mine.append(Wanted(number, where, round(1000 * rng.uniform(*config.best_s))))
         return mine
 
     async def _publish(self, standing: Standing) -> int | None:
@@ -103,7 +105,7 @@ class CampaignRequester:
         taken = {task.number for task in there}
         missing = [wanted for wanted in self.wanted(found.cycle) if wanted.where.e7 not in ours]
         for wanted in missing:
-            number = self.free_number(taken)
+            number = self.number(wanted.number, taken)
             if number is None:
                 self._world.journal.record(self._name, "campaign_idle", why="no number is free")
                 return until_ms
@@ -121,11 +123,9 @@ class CampaignRequester:
             )
         return None if missing else until_ms
 
-    def free_number(self, taken: set[int]) -> int | None:
-        """A number that no task has, from one on that follows from our key; None when there is none."""
-        first = int.from_bytes(self._identity.account[:4], "big")
-        numbers = ((first + step) % MAX_TASKS for step in range(MAX_TASKS))
-        return next((number for number in numbers if number not in taken), None)
+    def number(self, first: int, tasks: Collection[Number]) -> int | None:
+        """One from `first` on that no task has; None when there is none."""
+        return self._board.free(first, tasks, MAX_TASKS)
 
     # Data. ----------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -49,10 +49,11 @@ V = TypeVar("V")
 class CampaignWorker:
     """Plays a worker in all campaigns on its ledger. `attended`: a human decides what is bid; the rest goes on by itself."""
 
-    def __init__(self, node: LightNode, config: CampaignConfig) -> None:
+    def __init__(self, node: LightNode, config: CampaignConfig, place: int) -> None:
+        """`place` among the workers of the population: the seat that it takes if it can."""
         self._world, self._name = node.world, node.name
         self._identity, self._node = node.identity, node
-        self._config = config
+        self._config, self._place = config, place
         self._board = Board(node.world, node.name, node.ledger)
         self._plan_path = planner(config.walk.planner)
         self.attended = False
@@ -124,11 +125,9 @@ class CampaignWorker:
             stops.append(Stop(task.number, min(max(arrival_ms, opens_ms), closes_ms)))
         return plan, tuple(stop for stop in stops if begin_ms <= stop.arrival_ms <= last_ms)
 
-    def free_seat(self, taken: Collection[int]) -> int | None:
-        """A seat that nobody has taken, from one on that follows from our key; None when there is none."""
-        first = int.from_bytes(self._identity.account[:4], "big")
-        seats = ((first + step) % MAX_BIDS for step in range(MAX_BIDS))
-        return next((seat for seat in seats if seat not in taken), None)
+    def seat(self, bids: Sequence[Bid]) -> int | None:
+        """One that nobody has; None when there is none."""
+        return self._board.free(self._place, {bid.seat for bid in bids}, MAX_BIDS)
 
     async def _bid(self, standing: Standing) -> int | None:
         cycle, until_ms = _cycle(standing), end_ms(standing, BIDDING)
@@ -139,7 +138,7 @@ class CampaignWorker:
             _remember(self._tried, cycle, None)
             return until_ms
         tasks = list(await self._board.tasks(standing))
-        seat = self.free_seat({bid.seat for bid in bids})
+        seat = self.seat(bids)
         try:
             _, path = self.plan(standing, tasks)
         except ValueError as error:  # a planner of the scenario's that cannot do this

@@ -13,7 +13,11 @@ from actors.sensing.solvers import resolve
 
 Selector = Callable[[Sequence[Sequence[int]], Sequence[int]], Sequence[int]]
 
-SELECTORS = {"greedy": "actors.sensing.selection:greedy", "exact": "actors.sensing.selection_exact:exact"}
+SELECTORS = {
+    "greedy": "actors.sensing.selection:greedy",
+    "improved": "actors.sensing.selection_search:improved",
+    "exact": "actors.sensing.selection_exact:exact",
+}
 
 
 def selector(name: str) -> Selector:
@@ -32,9 +36,10 @@ def greedy(paths: Sequence[Sequence[int]], wanted: Sequence[int]) -> list[int]:
 def rounds(paths: Sequence[Sequence[int]], wanted: Sequence[int]) -> list[tuple[int, int]]:
     """What `greedy` takes, round by round: the path, and how many samples it adds."""
     left = list(wanted)
+    still = [int(number > 0) for number in left]
 
     def gain(path: int) -> int:
-        return sum(left[task] > 0 for task in paths[path])
+        return sum(map(still.__getitem__, paths[path]))
 
     # Gains only shrink, so those in the heap are bounds: few need to be computed anew (Minoux 1978).
     heap = [(-gain(path), -path) for path in range(len(paths))]
@@ -49,6 +54,7 @@ def rounds(paths: Sequence[Sequence[int]], wanted: Sequence[int]) -> list[tuple[
         heapq.heappop(heap)
         for task in paths[path]:
             left[task] -= 1
+            still[task] = int(left[task] > 0)
         taken.append((path, samples))
     return taken
 

@@ -58,9 +58,16 @@ def nonce_of(state: WorldState, account: Account) -> int:
 
 def supply(state: WorldState) -> int:
     """All balances and all that contracts hold: genesis balances plus all that was minted, or money was made from nothing."""
-    return sum(
-        decode_own(int, entry.value) for part in (b"accounts/" + _BALANCE, PURSES) for _, entry in state.scan(part)
-    )
+    return _sum(state, b"accounts/" + _BALANCE) + held(state)
+
+
+def held(state: WorldState) -> int:
+    """Micro-credits in the purses of all contracts."""
+    return _sum(state, PURSES)
+
+
+def _sum(state: WorldState, part: bytes) -> int:
+    return sum(decode_own(int, entry.value) for _, entry in state.scan(part))
 
 
 def initial_balances(balances: Iterable[tuple[Account, int]]) -> dict[bytes, bytes | None]:

@@ -7,8 +7,8 @@
                                     └──────────────────── next_cycle ────────────────────────────────┘
 
 Phases begin and end by the clock. When one has ended its organizer moves on (`advance`); when it does not do so in time,
-anybody may, and is paid out of the organizer's bond. A cycle that has no result, or that fell behind by a whole phase, is
-void: then everybody gets back what was locked.
+anybody may, and is paid out of the organizer's bond. A cycle that has no result, or whose next phase would begin with less
+than half of its time left, is void: then everybody gets back what was locked.
 
 Money is locked in purses, one for each task, bid, oracle and campaign, so that calls do not conflict. A call that is refused
 names the reason; docstrings list them in the order in which they are checked. All calls that name a campaign are refused
@@ -20,8 +20,10 @@ from msgspec.structs import replace
 from chain.contract import Context, call
 from chain.contracts.campaign_board import (
     accepted_of,
+    begin_by_ms,
     bond_purse,
     campaign_key,
+    challenge_until_ms,
     check_terms,
     draw_key,
     during,
@@ -95,28 +97,29 @@ def advance(ctx: Context, campaign: CampaignId) -> str:
 
     From selection it goes on only with a result that nobody can challenge any more. Returns the new phase.
 
-    Refused: ``unknown_campaign``; ``wrong_phase`` (done or closed); ``phase_not_over``; ``not_organizer`` (in its time of
-    grace); ``challenge_open``.
+    Refused: ``unknown_campaign``; ``wrong_phase`` (done or closed); ``phase_not_over``; ``challenge_open``;
+    ``not_organizer`` (in its time of grace, which begins when nobody can challenge any more).
     """
     found, terms = find_campaign(ctx, campaign)
     if found.phase not in TIMED:
         ctx.refuse("wrong_phase", f"it is {found.phase}")
     place = TIMED.index(found.phase)
-    ends = ends_ms(found, terms)
-    if ctx.time_ms <= ends[place]:
-        ctx.refuse("phase_not_over", f"{found.phase} ends at {ends[place]}")
-    stalled = ctx.time_ms > ends[place] + terms.grace_ms
-    if ctx.sender != found.organizer and not stalled:
-        ctx.refuse("not_organizer", f"anybody may after {ends[place] + terms.grace_ms}")
-    # Who plans for a phase must find most of it there: one that is over before it begins makes the cycle void.
-    void = ctx.time_ms > ends[min(place + 1, len(ends) - 1)] + terms.grace_ms
-    if found.phase == SELECTION and not void:
+    over_ms = ends_ms(found, terms)[place]
+    if ctx.time_ms <= over_ms:
+        ctx.refuse("phase_not_over", f"{found.phase} ends at {over_ms}")
+    void = False
+    if found.phase == SELECTION:
         accepted = accepted_of(ctx, found)
-        if accepted is not None and ctx.time_ms <= accepted.accepted_ms + terms.challenge_ms:
-            ctx.refuse("challenge_open", f"until {accepted.accepted_ms + terms.challenge_ms}")
         void = accepted is None
-    if found.phase == TIMED[-1]:
-        void = False  # the data are there: late as it is, everybody is paid
+        if accepted is not None:
+            over_ms = max(over_ms, challenge_until_ms(found, terms, accepted))
+        if ctx.time_ms <= over_ms:
+            ctx.refuse("challenge_open", f"until {over_ms}")
+    if ctx.sender != found.organizer and ctx.time_ms <= over_ms + terms.grace_ms:
+        ctx.refuse("not_organizer", f"anybody may after {over_ms + terms.grace_ms}")
+    # Who must act in a phase or lose its deposit must find most of it there. After the last one everybody is paid, late
+    # as it is: the data are there.
+    void = void or (found.phase != TIMED[-1] and ctx.time_ms > begin_by_ms(found, terms, place + 1))
     after = replace(found, phase=DONE if void else PHASES[place + 1], void=void)
     ctx.put(campaign_key(campaign), after)
     if after.phase == SELECTION:

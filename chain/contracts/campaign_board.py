@@ -6,6 +6,8 @@ from itertools import accumulate
 from chain.contract import Context
 from chain.contracts.campaign_records import (
     CHECKS,
+    COLLECTION,
+    SELECTION,
     SUBMISSION,
     TIMED,
     Accepted,
@@ -23,9 +25,15 @@ from chain.values import Account
 
 
 def check_terms(ctx: Context, terms: Terms) -> None:
-    """Refuses ``bad_terms`` with the name of the field."""
+    """Refuses ``bad_terms`` with the name of the field.
+
+    Whoever steps in as soon as it may finds the next phase worth beginning (`begin_by_ms`), challenges or not.
+    """
+    halves = [_acting_ms(terms, place) // 2 for place in range(1, len(TIMED))]
     checks = (
         ("review_ms", terms.review_ms < terms.durations_ms[TIMED.index(SUBMISSION)]),
+        ("grace_ms", terms.grace_ms < min(halves)),
+        ("challenge_ms", terms.challenge_ms + terms.grace_ms < halves[TIMED.index(COLLECTION) - 1]),
         ("penalty", terms.penalty <= terms.stake),
         ("bounty", terms.bounty <= terms.bond),
         ("agreeing", terms.agreeing <= terms.drawn),
@@ -152,6 +160,25 @@ def ends_ms(found: Campaign, terms: Terms) -> tuple[int, int, int, int, int, int
     """Last milliseconds of the phases in `TIMED`; of registration, which comes once, that before publishing begins."""
     one, two, three, four, five, six = accumulate(terms.durations_ms[1:], initial=found.start_ms - 1)
     return one, two, three, four, five, six
+
+
+def _acting_ms(terms: Terms, place: int) -> int:
+    """How long those who must act in a phase have for it, which is not in the review."""
+    return terms.durations_ms[place] - (terms.review_ms if TIMED[place] == SUBMISSION else 0)
+
+
+def begin_by_ms(found: Campaign, terms: Terms, place: int) -> int:
+    """Last millisecond at which a phase but the first may begin: then half of the time to act in it is left."""
+    return ends_ms(found, terms)[place - 1] + _acting_ms(terms, place) // 2
+
+
+def challenge_until_ms(found: Campaign, terms: Terms, accepted: Accepted) -> int:
+    """Last millisecond to challenge a result.
+
+    One that came by a challenge after selection ended has no more time than those before it had: else who keeps better
+    ones back could show one after the other until nothing is left of collection.
+    """
+    return min(accepted.accepted_ms, ends_ms(found, terms)[TIMED.index(SELECTION)]) + terms.challenge_ms
 
 
 def data_until_ms(found: Campaign, terms: Terms) -> int:

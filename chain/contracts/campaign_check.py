@@ -7,6 +7,16 @@ from itertools import pairwise
 from chain.contracts.campaign_records import Bid, Selection, Task
 from chain.contracts.campaign_winners import winners
 
+STOP_OPERATIONS = 2 + 2 + 3 * 8
+"""Of each stop of a path: it is counted, its distance from the best time taken, and sorted among MAX_BIDS others."""
+TASK_OPERATIONS = 4
+"""Of each task: what it wants is compared with what it gets."""
+
+
+def check_operations(tasks: Sequence[Task], bids: Sequence[Bid]) -> int:
+    """At most so many operations on numbers it takes to check a result."""
+    return TASK_OPERATIONS * len(tasks) + STOP_OPERATIONS * sum(len(bid.path) for bid in bids)
+
 
 def invalid(tasks: Sequence[Task], bids: Sequence[Bid], selection: Selection) -> str:
     """What is wrong with a result, or nothing. `tasks` are by number, `bids` by worker.

@@ -1,10 +1,13 @@
-"""What is hidden in a campaign and how, and who is drawn: pure functions for the contract and its actors."""
+"""What is hidden in a campaign and how, and who is drawn: pure functions for the contract and its actors.
+
+`hashed` is how to hash: the contract's own way counts gas.
+"""
 
 from collections.abc import Collection, Sequence
-from hashlib import sha256
 
 from chain.codec import encode
 from chain.contracts.campaign_records import CampaignId, Selection
+from chain.merkle import Sha256, sha256_of
 from chain.values import Account, BlockId
 
 _DATA = b"crowdmesh:campaign:data:1:"
@@ -12,22 +15,29 @@ _ORACLE = b"crowdmesh:campaign:oracle:1:"
 _RESULT = b"crowdmesh:campaign:result:1:"
 
 
-def commit_data(campaign: CampaignId, cycle: int, worker: Account, digests: Sequence[bytes], salt: bytes) -> bytes:
+def commit_data(
+    campaign: CampaignId,
+    cycle: int,
+    worker: Account,
+    digests: Sequence[bytes],
+    salt: bytes,
+    hashed: Sha256 = sha256_of,
+) -> bytes:
     """H(data ‖ salt) of the collection phase, where data are the digests of what goes to the requesters, in path order.
 
     It names its worker: a copy of somebody else's is worth nothing.
     """
-    return sha256(_DATA + encode((campaign, cycle, worker, tuple(digests), salt))).digest()
+    return hashed(_DATA + encode((campaign, cycle, worker, tuple(digests), salt)))
 
 
-def digest_sealed(sealed: bytes) -> bytes:
+def digest_sealed(sealed: bytes, hashed: Sha256 = sha256_of) -> bytes:
     """What is committed to of the data of one task, sealed to its requester: so that who was given it can be shown."""
-    return sha256(sealed).digest()
+    return hashed(sealed)
 
 
-def digest_result(selection: Selection) -> bytes:
+def digest_result(selection: Selection, hashed: Sha256 = sha256_of) -> bytes:
     """What results of several oracles are compared by."""
-    return sha256(_RESULT + encode(selection)).digest()
+    return hashed(_RESULT + encode(selection))
 
 
 def draw_oracles(
@@ -37,6 +47,7 @@ def draw_oracles(
     oracles: Collection[Account],
     passed_over: Collection[Account],
     count: int,
+    hashed: Sha256 = sha256_of,
 ) -> tuple[Account, ...]:
     """The `count` oracles (fewer if there are not so many) with the lowest digests, sorted; never those passed over.
 
@@ -44,7 +55,7 @@ def draw_oracles(
     """
 
     def chance(oracle: Account) -> bytes:
-        return sha256(_ORACLE + seed + campaign + cycle.to_bytes(4, "big") + oracle).digest()
+        return hashed(_ORACLE + seed + campaign + cycle.to_bytes(4, "big") + oracle)
 
     able = sorted(set(oracles) - set(passed_over), key=chance)
     return tuple(sorted(able[:count]))

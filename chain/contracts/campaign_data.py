@@ -68,7 +68,7 @@ def submit_data(ctx: Context, campaign: CampaignId, digests: Digests, salt: Salt
     bid = _bid(ctx, found)
     if len(digests) != len(bid.path):
         ctx.refuse("wrong_number", f"{len(digests)} digests of {len(bid.path)} tasks")
-    if commit_data(campaign, found.cycle, ctx.sender, digests, salt) != chosen.commitment:
+    if commit_data(campaign, found.cycle, ctx.sender, digests, salt, ctx.sha256) != chosen.commitment:
         ctx.refuse("data_mismatch")
     ctx.put(chosen_key(found, ctx.sender), replace(chosen, opened=True))
     ctx.emit("submitted", campaign=campaign, cycle=found.cycle, worker=ctx.sender, digests=digests)
@@ -115,12 +115,12 @@ def answer(ctx: Context, campaign: CampaignId, number: Number, digests: Digests,
     if not ctx.get(key, bool):
         ctx.refuse("no_dispute")
     chosen, bid = _chosen(ctx, found), _bid(ctx, found)
-    if commit_data(campaign, found.cycle, ctx.sender, digests, salt) != chosen.commitment:
+    if commit_data(campaign, found.cycle, ctx.sender, digests, salt, ctx.sha256) != chosen.commitment:
         ctx.refuse("data_mismatch", "the digests")
     place = next((place for place, stop in enumerate(bid.path) if stop.task == number), None)
     if place is None:
         ctx.refuse("not_on_path", str(number))
-    if digest_sealed(sealed) != digests[place]:
+    if digest_sealed(sealed, ctx.sha256) != digests[place]:
         ctx.refuse("data_mismatch", "the data")
     ctx.put(key, False)
     ctx.emit("answered", campaign=campaign, cycle=found.cycle, worker=ctx.sender, task=number, sealed=sealed)

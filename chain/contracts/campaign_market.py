@@ -20,8 +20,8 @@ from chain.contracts.campaign_records import (
     Terms,
 )
 from chain.contracts.spatial_rules import LAT_LIMIT_E7, LON_LIMIT_E7
-from chain.geodesy import haversine_mm
-from chain.values import MAX_INT, Natural
+from chain.geodesy import HAVERSINE_OPERATIONS, haversine_mm
+from chain.values import Natural
 
 NEAR_MM = 50
 """Less than that is no distance: places are known to a centimetre, times to a millisecond."""
@@ -61,7 +61,7 @@ def publish_task(
     if interval_ms == 0:
         ctx.refuse("bad_interval")
     key = task_key(found, number)
-    ctx.lock(key, min(reward * samples, MAX_INT))  # nobody has so much
+    ctx.lock(key, reward * samples)
     ctx.put(key, Task(number, ctx.sender, lat_e7, lon_e7, reward, time_ms, interval_ms, samples))
     ctx.emit("published", campaign=campaign, cycle=found.cycle, task=number, requester=ctx.sender)
 
@@ -108,6 +108,7 @@ def _check_path(ctx: Context, found: Campaign, terms: Terms, path: tuple[Stop, .
         if not max(first, opens) <= stop.arrival_ms <= min(last, closes):
             ctx.refuse("arrival_out_of_window", f"task {stop.task}")
         if before is not None and terms.max_speed_mm_s:
+            ctx.compute(HAVERSINE_OPERATIONS)
             way_mm = haversine_mm(_place(before[1]), _place(task))
             can_mm = (stop.arrival_ms - before[0].arrival_ms) * terms.max_speed_mm_s // 1_000
             if way_mm > can_mm + NEAR_MM:

@@ -5,6 +5,7 @@ from chain.contracts.campaign_board import (
     accepted_key,
     accepted_of,
     bids_of,
+    challenge_until_ms,
     chosen_key,
     draw_key,
     draw_of,
@@ -17,11 +18,9 @@ from chain.contracts.campaign_board import (
     returned_of,
     tasks_of,
 )
-from chain.contracts.campaign_check import invalid
+from chain.contracts.campaign_check import check_operations, invalid
 from chain.contracts.campaign_commitments import digest_result, draw_oracles
 from chain.contracts.campaign_records import (
-    CLOSED,
-    DONE,
     MAX_ORACLES,
     ON_RETURN,
     REGISTRATION,
@@ -44,7 +43,7 @@ def register_oracle(ctx: Context, campaign: CampaignId, seat: Seat) -> None:
     """Be an oracle, and lock the stake; by those on the allow-list, or by anybody where there is none.
 
     Refused: ``unknown_campaign``; ``wrong_phase``; ``phase_over``; ``not_allowed``; ``registered_twice``; ``no_such_seat``;
-    ``seat_taken``; ``insufficient_balance``.
+    ``seat_taken``; ``insufficient_balance``; ``purse_overflow``.
     """
     _, terms = during(ctx, campaign, REGISTRATION)
     if terms.oracles and ctx.sender not in terms.oracles:
@@ -64,12 +63,14 @@ def register_oracle(ctx: Context, campaign: CampaignId, seat: Seat) -> None:
 
 @call
 def withdraw_oracle(ctx: Context, campaign: CampaignId) -> None:
-    """Be no oracle any more, and get the stake back; while no cycle is under way.
+    """Be no oracle any more, and get the stake back; in every phase but that in which oracles are drawn.
+
+    An organizer may begin cycle after cycle within one block: who could leave only in between would be held for ever.
 
     Refused: ``unknown_campaign``; ``wrong_phase``; ``not_oracle``.
     """
     found, _ = find_campaign(ctx, campaign)
-    if found.phase not in (REGISTRATION, DONE, CLOSED):
+    if found.phase == SELECTION:
         ctx.refuse("wrong_phase", f"it is {found.phase}")
     oracle = ctx.get(oracle_key(campaign, ctx.sender), Oracle)
     if oracle is None:
@@ -104,7 +105,7 @@ def return_selection(ctx: Context, campaign: CampaignId, selection: Result) -> b
         ctx.refuse("returned_twice")
     if terms.check == ON_RETURN:
         _check(ctx, found, selection)
-    digest = digest_result(selection)
+    digest = digest_result(selection, ctx.sha256)
     ctx.put(returned_key(found, ctx.sender), digest)
     ctx.emit("returned", campaign=campaign, cycle=found.cycle, oracle=ctx.sender, result=digest)
     returned = returned_of(ctx, found)
@@ -123,10 +124,10 @@ def replace_oracle(ctx: Context, campaign: CampaignId) -> None:
     """Have others drawn when those drawn have not come to a result in time; by anybody, who gets the penalties.
 
     Those that returned something, though too few the same, are passed over as well, but not fined: it cannot be told who
-    is right.
+    is right. The last ones pay like all others, though nobody is left to come after them.
 
     Refused: ``unknown_campaign``; ``wrong_phase``; ``phase_over``; ``already_selected``; ``oracle_in_time``;
-    ``draw_not_ready``; ``too_few_oracles`` (that were not drawn yet).
+    ``draw_not_ready``; ``nobody_drawn`` (there were too few oracles left).
     """
     found, terms = during(ctx, campaign, SELECTION)
     if accepted_of(ctx, found) is not None:
@@ -135,15 +136,13 @@ def replace_oracle(ctx: Context, campaign: CampaignId) -> None:
     if ctx.time_ms <= draw.since_ms + terms.oracle_ms:
         ctx.refuse("oracle_in_time", f"until {draw.since_ms + terms.oracle_ms}")
     drawn, returned = _drawn(ctx, found, terms, draw), returned_of(ctx, found)
-    passed_over = {*draw.passed_over, *drawn}
-    able = [oracle.account for oracle in oracles_of(ctx, campaign) if oracle.account not in passed_over]
-    if len(able) < terms.agreeing:
-        ctx.refuse("too_few_oracles", f"{len(able)} were not drawn yet, needed are {terms.agreeing}")
+    if not drawn:
+        ctx.refuse("nobody_drawn", f"needed are {terms.agreeing} that were not drawn before")
     late = [oracle for oracle in drawn if oracle not in returned]
     _forget_returned(ctx, found)
     for oracle in late:
         _penalise(ctx, found, terms, oracle, [ctx.sender])
-    ctx.put(draw_key(found), Draw(ctx.time_ms, tuple(sorted(passed_over))))
+    ctx.put(draw_key(found), Draw(ctx.time_ms, tuple(sorted({*draw.passed_over, *drawn}))))
     ctx.emit("replaced", campaign=campaign, cycle=found.cycle, late=tuple(late))
 
 
@@ -163,16 +162,16 @@ def challenge(ctx: Context, campaign: CampaignId, better: Result | None) -> None
     accepted = accepted_of(ctx, found)
     if accepted is None:
         ctx.refuse("no_selection")
-    if ctx.time_ms > accepted.accepted_ms + terms.challenge_ms:
-        ctx.refuse("challenge_over", f"since {accepted.accepted_ms + terms.challenge_ms}")
+    if ctx.time_ms > (until_ms := challenge_until_ms(found, terms, accepted)):
+        ctx.refuse("challenge_over", f"since {until_ms}")
     if better is None:
-        if not invalid(tasks_of(ctx, found), bids_of(ctx, found), accepted.selection):
+        if not _invalid(ctx, found, accepted.selection):
             ctx.refuse("selection_holds")
     else:
         _check(ctx, found, better)
         # Against one that is not valid any valid one will do.
         fewer = len(better.paths) < len(accepted.selection.paths)
-        if not fewer and not invalid(tasks_of(ctx, found), bids_of(ctx, found), accepted.selection):
+        if not fewer and not _invalid(ctx, found, accepted.selection):
             ctx.refuse("not_better", f"{len(better.paths)} paths, accepted are {len(accepted.selection.paths)}")
     _overturn(ctx, found, accepted)
     for oracle in accepted.oracles:
@@ -187,18 +186,26 @@ def challenge(ctx: Context, campaign: CampaignId, better: Result | None) -> None
 
 def _check(ctx: Context, found: Campaign, selection: Result) -> None:
     """Refuses ``invalid_selection``."""
-    if wrong := invalid(tasks_of(ctx, found), bids_of(ctx, found), selection):
+    if wrong := _invalid(ctx, found, selection):
         ctx.refuse("invalid_selection", wrong)
 
 
+def _invalid(ctx: Context, found: Campaign, selection: Result) -> str:
+    """What is wrong with a result, or nothing."""
+    tasks, bids = tasks_of(ctx, found), bids_of(ctx, found)
+    ctx.compute(check_operations(tasks, bids))
+    return invalid(tasks, bids, selection)
+
+
 def _drawn(ctx: Context, found: Campaign, terms: Terms, draw: Draw) -> tuple[Account, ...]:
-    """Who is drawn at present, sorted. Refuses ``draw_not_ready``."""
+    """Who is drawn at present, sorted: nobody where there are fewer than have to agree. Refuses ``draw_not_ready``."""
     made = ctx.version(draw_key(found))
     if made is None:
         raise LookupError("a draw without a version")
     seed = ctx.block_id(made.height + terms.draw_delay)
     registered = [oracle.account for oracle in oracles_of(ctx, found.id)]
-    return draw_oracles(seed, found.id, found.cycle, registered, draw.passed_over, terms.drawn)
+    drawn = draw_oracles(seed, found.id, found.cycle, registered, draw.passed_over, terms.drawn, ctx.sha256)
+    return drawn if len(drawn) >= terms.agreeing else ()
 
 
 def _forget_returned(ctx: Context, found: Campaign) -> None:
@@ -235,9 +242,10 @@ def _penalise(ctx: Context, found: Campaign, terms: Terms, oracle: Account, to: 
     """
     key = oracle_key(found.id, oracle)
     share, rest = divmod(min(terms.penalty, ctx.locked(key)), len(to))
+    paid = 0
     for place, other in enumerate(to):
-        ctx.release(key, other, share + (rest if place == 0 else 0))
-    ctx.emit("penalised", campaign=found.id, cycle=found.cycle, oracle=oracle, amount=share * len(to) + rest)
+        paid += ctx.release(key, other, share + (rest if place == 0 else 0))
+    ctx.emit("penalised", campaign=found.id, cycle=found.cycle, oracle=oracle, amount=paid)
     registered = ctx.get(key, Oracle)
     if registered is not None and terms.penalty and ctx.locked(key) < terms.penalty:
         _remove(ctx, found.id, registered)

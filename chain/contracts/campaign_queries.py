@@ -28,7 +28,8 @@ from chain.contracts.campaign_records import Bid, Campaign, CampaignId, Cycle, D
 from chain.state import WorldState
 from chain.values import AccountField, Natural, TxId, Value
 
-MAX_PAGE = 100
+MAX_PAGE = 50
+"""Campaigns in one answer: each may have a result as large as a call's arguments, and an answer is bounded."""
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)]
 
 
@@ -93,7 +94,8 @@ def oracles(ctx: Context, campaign: CampaignId) -> tuple[Oracle, ...]:
 def draw(ctx: Context, campaign: CampaignId) -> Drawn | None:
     """The draw of this cycle; None before its selection began. Refused: ``unknown_campaign``.
 
-    `chain.contracts.campaign_commitments.draw_oracles` tells who is drawn, given the id of the block that seeds it.
+    `chain.contracts.campaign_commitments.draw_oracles` tells who is drawn, given the id of the block that seeds it; when
+    they are fewer than have to agree, nobody is.
     """
     found, _ = find_campaign(ctx, campaign)
     made, version = ctx.get(draw_key(found), Draw), ctx.version(draw_key(found))

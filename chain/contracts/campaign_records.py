@@ -25,7 +25,8 @@ ON_CHALLENGE = "on_challenge"
 CHECKS = (ON_RETURN, ON_CHALLENGE)
 
 MAX_TASKS = 128
-MAX_BIDS = 256
+MAX_BIDS = 192
+"""The largest campaign there can be, of paths of MAX_PATH stops, has a result that fits into a call's gas (`chain.gas`)."""
 MAX_ORACLES = 64
 MAX_DRAWN = 15
 MAX_PATH = 32
@@ -58,7 +59,7 @@ class Terms(Value, frozen=True):
     review_ms: Natural
     """Last part of submission, in which requesters may dispute and workers answer; data come before."""
     grace_ms: Natural
-    """How long after a phase's end its organizer alone may move on; then anybody may."""
+    """How long after a phase's end its organizer alone may move on; then anybody may. Less than half of any further phase."""
     deposit: Natural
     """Of a worker with its bid, in micro-credits as all money."""
     stake: Natural
@@ -80,7 +81,7 @@ class Terms(Value, frozen=True):
     check: str
     """One of CHECKS: whether a result's validity is checked when it is returned, or only when somebody challenges it."""
     challenge_ms: Natural
-    """How long an accepted result can be challenged before the next phase may begin."""
+    """How long an accepted result can be challenged before the next phase may begin; with `grace_ms` less than half of that."""
     max_speed_mm_s: Natural
     """Paths that would need a higher speed are refused; 0: no path is."""
     oracles: Annotated[tuple[AccountField, ...], msgspec.Meta(max_length=MAX_ORACLES)]
@@ -100,7 +101,7 @@ class Campaign(Value, frozen=True):
     start_ms: Natural
     """When publishing of this cycle begins, or will."""
     void: bool
-    """The cycle came to nothing (no result in time, or nobody moved it on): whatever was locked goes back."""
+    """The cycle came to nothing (no result, or nobody moved it on in time): whatever was locked goes back."""
 
 
 class Oracle(Value, frozen=True):

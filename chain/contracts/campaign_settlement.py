@@ -88,16 +88,14 @@ def _settle_task(
     ctx: Context, found: Campaign, task: Task, kept: Mapping[Account, tuple[frozenset[int], bool]]
 ) -> None:
     purse = task_key(found, task.number)
-    for worker, (paid, _) in kept.items():
+    for worker, (due, _) in kept.items():
         # Results that nobody checked may name more winners than there are rewards.
-        if task.number in paid and ctx.locked(purse) >= task.reward:
-            ctx.release(purse, worker, task.reward)
-            ctx.emit(
-                "rewarded", campaign=found.id, cycle=found.cycle, task=task.number, worker=worker, amount=task.reward
-            )
+        if task.number in due and ctx.locked(purse) >= task.reward:
+            paid = ctx.release(purse, worker, task.reward)
+            ctx.emit("rewarded", campaign=found.id, cycle=found.cycle, task=task.number, worker=worker, amount=paid)
     if unspent := ctx.locked(purse):
-        ctx.release(purse, task.requester, unspent)
-        ctx.emit("unspent", campaign=found.id, cycle=found.cycle, task=task.number, amount=unspent)
+        paid = ctx.release(purse, task.requester, unspent)
+        ctx.emit("unspent", campaign=found.id, cycle=found.cycle, task=task.number, amount=paid)
 
 
 def _settle_bid(ctx: Context, found: Campaign, bid: Bid, requesters: Mapping[int, Account], *, failed: bool) -> None:
@@ -109,6 +107,7 @@ def _settle_bid(ctx: Context, found: Campaign, bid: Bid, requesters: Mapping[int
         ctx.release(purse, bid.worker, deposit)
         return
     share, rest = divmod(deposit, len(bid.path))
+    paid = 0
     for place, stop in enumerate(bid.path):
-        ctx.release(purse, requesters[stop.task], share + (rest if place == 0 else 0))
-    ctx.emit("forfeited", campaign=found.id, cycle=found.cycle, worker=bid.worker, amount=deposit)
+        paid += ctx.release(purse, requesters[stop.task], share + (rest if place == 0 else 0))
+    ctx.emit("forfeited", campaign=found.id, cycle=found.cycle, worker=bid.worker, amount=paid)

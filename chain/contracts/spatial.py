@@ -180,7 +180,7 @@ def vote(ctx: Context, report: ReportId, ballot: Commitment, ticket: Ticket) -> 
         ctx.refuse("vote_window_closed", f"since {vote_until_ms(rules, assignment)}")
     if found.content.requester == ctx.sender:
         ctx.refuse("vote_by_requester")
-    if not holds_ticket(assignment.group_root, report, ctx.sender, ticket):
+    if not holds_ticket(assignment.group_root, report, ctx.sender, ticket, ctx.sha256):
         ctx.refuse("vote_not_assigned")
     if ctx.get(ballot_key(report, ctx.sender), Ballot) is not None:
         ctx.refuse("vote_twice")
@@ -208,7 +208,7 @@ def reveal(ctx: Context, report: ReportId, confirm: bool, salt: Salt) -> None:
         ctx.refuse("reveal_window_closed", f"since {reveal_until_ms(rules, assignment)}")
     if ballot.confirm is not None:
         ctx.refuse("reveal_twice")
-    if commit_ballot(report, ctx.sender, confirm, salt) != ballot.commitment:
+    if commit_ballot(report, ctx.sender, confirm, salt, ctx.sha256) != ballot.commitment:
         ctx.refuse("reveal_mismatch")
     ctx.put(ballot_key(report, ctx.sender), replace(ballot, confirm=confirm))
     ctx.emit("revealed", report=report, worker=ctx.sender, confirm=confirm)
@@ -246,7 +246,7 @@ def decide(ctx: Context, found: Report, content: Content, group: tuple[Account, 
     """Count what the ballots of a report say, confirm or reject it, and pay. Returns the new status."""
     rules, report, cast = rules_of(ctx), found.id, list(ballots(ctx, found.id))
     confirmers = tuple(worker for worker, ballot in cast if ballot.confirm)
-    ctx.put(served_key(combination_id(group)), True)
+    ctx.put(served_key(combination_id(group, ctx.sha256)), True)
     for worker, _ in cast:
         ctx.delete(ballot_key(report, worker))
     if 2 * len(confirmers) <= len(group):
@@ -282,7 +282,7 @@ def _replay_draw(
         return when is not None and made is not None and when < made
 
     seed = ctx.block_id(assignment.recorded_height + rules.draw_delay)
-    return replay_draw(seed, report, assignment, opening, rules.group_size, served)[1]
+    return replay_draw(seed, report, assignment, opening, rules.group_size, served, ctx.sha256)[1]
 
 
 def _forget(ctx: Context, rules: SpatialRules, found: Report, status: str) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from chain.codec import decode_own, encode
-from chain.contract import Context, event_fields, state_key
+from chain.contract import Context, constant_key, event_fields, state_key
 from chain.contracts.spatial_cells import cell_key, cell_of, cell_prefix, cells_around
 from chain.contracts.spatial_records import Assignment, Ballot, Content, Operator, Report, ReportId, Responses
 from chain.contracts.spatial_rules import SpatialRules
-from chain.geodesy import haversine_mm
+from chain.geodesy import HAVERSINE_OPERATIONS, haversine_mm
 from chain.state import WorldState
 from chain.values import Account, Receipt
 
@@ -18,18 +18,15 @@ _RULES = b"rules"
 
 def rules_of(ctx: Context) -> SpatialRules:
     """The rules of genesis; `operators` is empty here, see `operator_key`."""
-    rules = ctx.get(_RULES, SpatialRules)
-    if rules is None:
-        raise LookupError("the spatial contract was not set up at genesis")
-    return rules
+    return ctx.constant(_RULES, SpatialRules)
 
 
-def initial_entries(rules: SpatialRules, time_ms: int) -> list[tuple[bytes, bytes]]:
-    """Genesis writes: (key, encoded value)."""
+def initial_entries(rules: SpatialRules, time_ms: int) -> dict[bytes, bytes | None]:
+    """Genesis writes."""
     founders = [Operator(o.role, o.account, o.lat_e7, o.lon_e7, time_ms) for o in rules.operators]
-    entries = [(operator_key(o.role, o.account), encode(o)) for o in founders]
-    # Calls decode the rules each time; a long list of founders would be read with them.
-    return [(_RULES, encode(replace(rules, operators=()))), *entries]
+    operators = {state_key("spatial", operator_key(o.role, o.account)): encode(o) for o in founders}
+    # A constant's every word costs, and operators come and go.
+    return {constant_key("spatial", _RULES): encode(replace(rules, operators=())), **operators}
 
 
 def operator_key(role: str, account: Account) -> bytes:
@@ -99,6 +96,7 @@ def alike(ctx: Context, rules: SpatialRules, type_: str, lat_e7: int, lon_e7: in
         for key, place in ctx.scan(prefix, tuple[int, int], start=cell_key(type_, cell, first)):
             if int.from_bytes(key[len(prefix) : len(prefix) + 8], "big") > last:
                 break
+            ctx.compute(HAVERSINE_OPERATIONS)
             if haversine_mm(here, place) < rules.duplicate_radius_m * 1000:
                 yield ReportId(key[len(prefix) + 8 :])
 

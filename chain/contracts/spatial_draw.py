@@ -3,16 +3,17 @@
 The seed is H(id of the block `draw_delay` after the one that recorded the report ‖ report ‖ attempt), which nobody
 knew when the report was made. Each attempt is a Fisher–Yates shuffle of the sorted candidates (its first `group_size`
 steps: the rest changes nothing); the first attempt whose combination has never served counts.
+
+What the contract has computed takes `hashed`: there it is the call's metered `Context.sha256`.
 """
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from itertools import pairwise
 
 from chain.contracts.spatial_records import MAX_CANDIDATES, MAX_TICKET_DEPTH, SALT_BYTES, Assignment, Opening, Ticket
 from chain.errors import Refused
-from chain.merkle import merkle_path, merkle_root, merkle_verify
+from chain.merkle import Sha256, merkle_path, merkle_root, merkle_verify, sha256_of
 from chain.values import Account, BlockId, TxId
 
 MAX_DRAWS = 64
@@ -30,8 +31,9 @@ _WORD_LIMIT = 2**64
 class _Chance:
     """Uniform integers out of SHA-256(seed ‖ counter), by rejection of 64-bit words."""
 
-    def __init__(self, seed: bytes) -> None:
+    def __init__(self, seed: bytes, hashed: Sha256) -> None:
         self._seed = seed
+        self._hashed = hashed
         self._counter = 0
         self._words: list[int] = []
 
@@ -40,7 +42,7 @@ class _Chance:
         limit = _WORD_LIMIT - _WORD_LIMIT % bound
         while True:
             if not self._words:
-                block = sha256(self._seed + self._counter.to_bytes(8, "big")).digest()
+                block = self._hashed(self._seed + self._counter.to_bytes(8, "big"))
                 self._counter += 1
                 self._words = [int.from_bytes(block[at : at + 8], "big") for at in (24, 16, 8, 0)]
             word = self._words.pop()
@@ -49,10 +51,15 @@ class _Chance:
 
 
 def draw_once(
-    seed_block_id: BlockId, report: TxId, attempt: int, candidates: Sequence[Account], group_size: int
+    seed_block_id: BlockId,
+    report: TxId,
+    attempt: int,
+    candidates: Sequence[Account],
+    group_size: int,
+    hashed: Sha256 = sha256_of,
 ) -> tuple[Account, ...]:
     """The sorted combination of one attempt; `candidates` are sorted, each once."""
-    chance = _Chance(sha256(_SEED + seed_block_id + report + attempt.to_bytes(4, "big")).digest())
+    chance = _Chance(hashed(_SEED + seed_block_id + report + attempt.to_bytes(4, "big")), hashed)
     pool = list(candidates)
     size = min(group_size, len(pool))
     for place in range(size):
@@ -61,9 +68,9 @@ def draw_once(
     return tuple(sorted(pool[:size]))
 
 
-def combination_id(group: Sequence[Account]) -> bytes:
+def combination_id(group: Sequence[Account], hashed: Sha256 = sha256_of) -> bytes:
     """What a sorted combination that has served is remembered by: 32 bytes."""
-    return sha256(_COMBINATION + b"".join(group)).digest()
+    return hashed(_COMBINATION + b"".join(group))
 
 
 def draw_group(
@@ -72,6 +79,7 @@ def draw_group(
     candidates: Collection[Account],
     group_size: int,
     served: Callable[[bytes], bool],
+    hashed: Sha256 = sha256_of,
 ) -> tuple[int, tuple[Account, ...]] | None:
     """(attempt, sorted group) of the first attempt whose `combination_id` has not `served`; None within MAX_DRAWS.
 
@@ -83,24 +91,24 @@ def draw_group(
         raise ValueError(f"{len(ordered)} candidates, allowed are 1 to {MAX_CANDIDATES}")
     attempts = 1 if len(ordered) <= group_size else MAX_DRAWS
     for attempt in range(attempts):
-        group = draw_once(seed_block_id, report, attempt, ordered, group_size)
-        if not served(combination_id(group)):
+        group = draw_once(seed_block_id, report, attempt, ordered, group_size, hashed)
+        if not served(combination_id(group, hashed)):
             return attempt, group
     return None
 
 
-def _ticket_leaf(report: TxId, worker: Account, salt: bytes) -> bytes:
-    return sha256(_TICKET + report + worker + salt).digest()
+def _ticket_leaf(report: TxId, worker: Account, salt: bytes, hashed: Sha256 = sha256_of) -> bytes:
+    return hashed(_TICKET + report + worker + salt)
 
 
-def commit_candidates(report: TxId, candidates: Sequence[Account], salt: bytes) -> bytes:
+def commit_candidates(report: TxId, candidates: Sequence[Account], salt: bytes, hashed: Sha256 = sha256_of) -> bytes:
     """Commitment to the sorted candidates."""
-    return sha256(_CANDIDATES + report + salt + b"".join(candidates)).digest()
+    return hashed(_CANDIDATES + report + salt + b"".join(candidates))
 
 
-def commit_ballot(report: TxId, worker: Account, confirm: bool, salt: bytes) -> bytes:
+def commit_ballot(report: TxId, worker: Account, confirm: bool, salt: bytes, hashed: Sha256 = sha256_of) -> bytes:
     """Commitment to a vote; `salt` is SALT_BYTES that nobody else knows. It names the worker, so a copy is void."""
-    return sha256(_BALLOT + report + worker + (b"\x01" if confirm else b"\x00") + salt).digest()
+    return hashed(_BALLOT + report + worker + (b"\x01" if confirm else b"\x00") + salt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +125,8 @@ class SealedGroup:
 def seal_group(report: TxId, candidates: Collection[Account], group: Sequence[Account], secret: bytes) -> SealedGroup:
     """Hide a sorted `group`. All salts come from `secret`, 32 bytes that nobody else knows: keep that to seal again."""
     ordered = tuple(sorted(set(candidates)))
-    salts = tuple(sha256(_SALT + secret + report + worker).digest()[:SALT_BYTES] for worker in group)
-    candidates_salt = sha256(_SALT + secret + report).digest()[:SALT_BYTES]
+    salts = tuple(sha256_of(_SALT + secret + report + worker)[:SALT_BYTES] for worker in group)
+    candidates_salt = sha256_of(_SALT + secret + report)[:SALT_BYTES]
     leaves = _leaves(report, group, salts)
     tickets = {
         worker: Ticket(salt, merkle_path(leaves, leaves.index(_ticket_leaf(report, worker, salt))))
@@ -132,21 +140,21 @@ def seal_group(report: TxId, candidates: Collection[Account], group: Sequence[Ac
     )
 
 
-def _leaves(report: TxId, group: Sequence[Account], salts: Sequence[bytes]) -> list[bytes]:
+def _leaves(report: TxId, group: Sequence[Account], salts: Sequence[bytes], hashed: Sha256 = sha256_of) -> list[bytes]:
     """Sorted by hash: a ticket's place in the tree says nothing about its bearer's place among the others."""
-    return sorted(_ticket_leaf(report, worker, salt) for worker, salt in zip(group, salts, strict=True))
+    return sorted(_ticket_leaf(report, worker, salt, hashed) for worker, salt in zip(group, salts, strict=True))
 
 
-def group_root(report: TxId, group: Sequence[Account], salts: Sequence[bytes]) -> bytes:
+def group_root(report: TxId, group: Sequence[Account], salts: Sequence[bytes], hashed: Sha256 = sha256_of) -> bytes:
     """The root that `seal_group` made, from what the opening shows. Raises ValueError when the lengths differ."""
-    return merkle_root(_leaves(report, group, salts))
+    return merkle_root(_leaves(report, group, salts, hashed), hashed)
 
 
-def holds_ticket(root: bytes, report: TxId, worker: Account, ticket: Ticket) -> bool:
+def holds_ticket(root: bytes, report: TxId, worker: Account, ticket: Ticket, hashed: Sha256 = sha256_of) -> bool:
     """Whether `worker` is in the group hidden in `root`."""
     if ticket.path.count > 2**MAX_TICKET_DEPTH:
         return False
-    return merkle_verify(root, _ticket_leaf(report, worker, ticket.salt), ticket.path)
+    return merkle_verify(root, _ticket_leaf(report, worker, ticket.salt, hashed), ticket.path, hashed)
 
 
 def replay_draw(
@@ -156,6 +164,7 @@ def replay_draw(
     opening: Opening,
     group_size: int,
     served: Callable[[bytes], bool],
+    hashed: Sha256 = sha256_of,
 ) -> tuple[int, tuple[Account, ...]]:
     """(attempt, sorted group) of the draw that an opened assignment committed to.
 
@@ -163,14 +172,14 @@ def replay_draw(
     candidates that were committed to); ``candidates_unsorted``; ``group_not_drawn`` (chance gives another group).
     """
     candidates = opening.candidates
-    if commit_candidates(report, candidates, opening.candidates_salt) != assignment.candidates_commitment:
+    if commit_candidates(report, candidates, opening.candidates_salt, hashed) != assignment.candidates_commitment:
         raise Refused("opening_mismatch", "these are not the candidates that were committed to")
     if any(left >= right for left, right in pairwise(candidates)):
         raise Refused("candidates_unsorted")
-    drawn = draw_group(seed_block_id, report, candidates, group_size, served)
+    drawn = draw_group(seed_block_id, report, candidates, group_size, served, hashed)
     if drawn is None:
         raise Refused("group_not_drawn", "every combination drawn has served before")
     attempt, group = drawn
-    if len(opening.salts) != len(group) or group_root(report, group, opening.salts) != assignment.group_root:
+    if len(opening.salts) != len(group) or group_root(report, group, opening.salts, hashed) != assignment.group_root:
         raise Refused("group_not_drawn", f"attempt {attempt} gives another group")
     return drawn

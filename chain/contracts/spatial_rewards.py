@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from chain.contract import Context
 from chain.contracts.spatial_records import Content, Past, ReportId
 from chain.contracts.spatial_rules import SpatialRules
-from chain.geodesy import haversine_mm
+from chain.geodesy import HAVERSINE_OPERATIONS, haversine_mm
 from chain.values import Account
 
 PAPER_HISTORY = 10_000
@@ -68,7 +68,9 @@ def _advance(
     here = (content.lat_e7, content.lon_e7)
     kept = _history_length(rules)
     before = confirmed_so_far(ctx, role, account)
-    distances = [haversine_mm(here, (past.lat_e7, past.lon_e7)) for past in last_reports(ctx, role, account, kept)]
+    earlier = last_reports(ctx, role, account, kept)
+    ctx.compute(len(earlier) * HAVERSINE_OPERATIONS)
+    distances = [haversine_mm(here, (past.lat_e7, past.lon_e7)) for past in earlier]
     ctx.put(_past_key(role, account, before), Past(report, *here))
     if before >= kept:
         ctx.delete(_past_key(role, account, before - kept))

@@ -23,6 +23,7 @@ from actors.population import build_city
 from actors.remote_ledger import RemoteLedger
 from actors.scenario import convert
 from actors.world import World
+from chain.gas import MAX_BLOCK_GAS, MAX_TRANSACTION_GAS
 from chain.genesis import Balance, Genesis, Network
 from chain.ledgers.ordered.channel import BatchLimits, OrderedRules, default_policies, found_channel
 from chain.ledgers.ordered.endorse import Signer
@@ -68,7 +69,7 @@ def network(batch=BATCH, proposal_ttl_ms=60_000, **changes):
         batch,
         policies(**changes),
     )
-    rules = OrderedRules("solo", channel, 2_000, proposal_ttl_ms, 2_000_000, 100, 10, 1)
+    rules = OrderedRules("solo", channel, 2_000, proposal_ttl_ms, MAX_TRANSACTION_GAS, MAX_BLOCK_GAS, 100, 10, 1)
     holders = [identity(f"client-{number}").account for number in range(CLIENTS)] + [
         identity(f"peer-{name}").account for name in ORGANISATIONS
     ]

@@ -9,6 +9,7 @@ from actors.clock import SIMULATION_EPOCH_MS
 from actors.verdicts import judge_envelope
 from chain.codec import encode
 from chain.contract import encode_args
+from chain.gas import MAX_TRANSACTION_GAS
 from chain.keys import sign_transaction
 from chain.ledgers.ordered.assemble import agree, prepare, sign_envelope
 from chain.ledgers.ordered.ledger import OrderedLedger
@@ -75,6 +76,10 @@ WRONG = {
     "one endorsement twice": (
         lambda: resigned(with_evidence(endorsements=GOOD.evidence.endorsements[:1] * 2)),
         "signed_twice",
+    ),
+    "more gas than there can be": (
+        lambda: resigned(with_evidence(response=replace(GOOD.evidence.response, gas=MAX_TRANSACTION_GAS + 1))),
+        "too_much_gas",
     ),
     "a false endorsement": (
         lambda: resigned(with_evidence(endorsements=(replace(GOOD.evidence.endorsements[0], signature=bytes(64)),))),

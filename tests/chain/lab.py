@@ -75,3 +75,16 @@ def put_many(ctx: Context, count: Natural) -> None:
 @call
 def count(ctx: Context, prefix: bytes) -> int:
     return sum(1 for _ in ctx.scan(prefix, int))
+
+
+@call
+def spin(ctx: Context) -> None:
+    """Never ends by itself."""
+    while True:
+        ctx.compute(1)
+
+
+@call
+def digest(ctx: Context, times: Natural) -> None:
+    for _ in range(times):
+        ctx.sha256(b"lab")

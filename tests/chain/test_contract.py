@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.codec import encode
-from chain.contract import Context, Registry, call, encode_args, event_fields
-from chain.contracts.accounts import balance_of
+from chain.contract import Context, Registry, balance_key, call, encode_args, event_fields, purse_key
+from chain.contracts.accounts import balance_of, supply
 from chain.errors import MalformedError, Refused
 from chain.state import Version, WorldState
 from chain.values import MAX_INT, BlockId, TxId
@@ -179,6 +179,20 @@ def test_bugs_in_a_contract_surface():
         REGISTRY.query(EMPTY, "lab", "writing_query", b"\x90", time_ms=1)
 
 
+def test_constants_are_read_and_are_no_reads():
+    state = EMPTY.apply({b"constant/lab/c": encode(7), b"constant/labs/c": encode(8)}, Version(0, 0))
+    ctx = context(state)
+    assert ctx.constant(b"c", int) == 7
+    assert (ctx.reads, ctx.ranges) == ({}, [])
+    with pytest.raises(LookupError, match="constant/lab/d"):
+        ctx.constant(b"d", int)
+
+
+def test_nobody_but_genesis_writes_constants():
+    with pytest.raises(ValueError, match="constant"):
+        Registry({"constant": lab})
+
+
 def test_arguments_without_types_are_refused_at_start():
     module = types.ModuleType("untyped")
 
@@ -189,3 +203,99 @@ def test_arguments_without_types_are_refused_at_start():
     module.guess = guess
     with pytest.raises(TypeError, match="anything"):
         Registry({"untyped": module})
+
+
+def rich(balance, **purses):
+    """A state in which account 1 has so much, and the laboratory's purses hold that."""
+    held = {purse_key("lab", name.encode()): encode(amount) for name, amount in purses.items()}
+    return EMPTY.apply({balance_key(account(1)): encode(balance)} | held, Version(1, 0))
+
+
+def after(state, ctx):
+    return state.apply(ctx.writes, Version(2, 0))
+
+
+def test_locking_moves_money_into_a_purse_and_says_so():
+    state = rich(10)
+    ctx = context(state)
+    ctx.lock(b"a", 3)
+    ctx.lock(b"a", 4)
+    ctx.lock(b"b", 3)
+    assert (ctx.locked(b"a"), ctx.locked(b"b"), ctx.locked(b"c")) == (7, 3, 0)
+    assert reason(ctx.lock, b"a", 1) == "insufficient_balance"
+    assert balance_of(after(state, ctx), account(1)) == 0
+    assert supply(after(state, ctx)) == 10
+    assert [(event.name, event_fields(event)["amount"]) for event in ctx.events] == [
+        ("locked", 3),
+        ("locked", 4),
+        ("locked", 3),
+    ]
+    assert context(after(state, ctx), contract="labs").locked(b"a") == 0  # another contract's purses are its own
+
+
+def test_releasing_pays_out_of_a_purse_and_an_empty_one_is_gone():
+    state = rich(0, a=10)
+    ctx = context(state)
+    assert ctx.release(b"a", account(2), 4) == 4 and ctx.release(b"a", account(1), 6) == 6
+    assert ctx.locked(b"a") == 0 and purse_key("lab", b"a") not in after(state, ctx)
+    assert (balance_of(after(state, ctx), account(1)), balance_of(after(state, ctx), account(2))) == (6, 4)
+    assert supply(after(state, ctx)) == 10
+    assert [event_fields(event)["by"] for event in ctx.events] == ["lab", "lab"]
+
+
+def test_nothing_is_moved_without_a_trace():
+    ctx = context(rich(5, a=5))
+    ctx.lock(b"a", 0)
+    assert ctx.release(b"a", account(2), 0) == 0 and ctx.release(b"b", account(2), 0) == 0
+    assert (ctx.writes, ctx.events) == ({}, [])
+
+
+@pytest.mark.parametrize("purse,amount", [(b"a", 6), (b"a", -1), (b"b", 1), (b"a", MAX_INT)])
+def test_releasing_more_than_there_is_is_a_bug(purse, amount):
+    ctx = context(rich(5, a=5))
+    with pytest.raises(ValueError, match=str(amount)):
+        ctx.release(purse, account(2), amount)
+    assert (ctx.writes, ctx.events) == ({}, [])
+
+
+def test_locking_less_than_nothing_is_a_bug():
+    with pytest.raises(ValueError, match="-1"):
+        context(rich(5)).lock(b"a", -1)
+
+
+def test_what_does_not_fit_into_a_balance_stays_in_the_purse():
+    state = rich(MAX_INT - 3, a=10)
+    ctx = context(state)
+    assert ctx.release(b"a", account(1), 10) == 3
+    assert ctx.release(b"a", account(1), 7) == 0
+    assert ctx.locked(b"a") == 7
+    assert [event_fields(event)["amount"] for event in ctx.events] == [3]
+    assert supply(after(state, ctx)) == MAX_INT + 7
+
+
+def test_a_purse_never_holds_more_than_the_largest_integer():
+    state = rich(MAX_INT, a=1)
+    ctx = context(state)
+    assert reason(ctx.lock, b"a", MAX_INT) == "purse_overflow"
+    assert (ctx.writes, ctx.events) == ({}, [])
+    ctx.lock(b"a", MAX_INT - 1)
+    assert ctx.locked(b"a") == MAX_INT
+    assert reason(ctx.lock, b"a", 1) == "purse_overflow"
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, MAX_INT) | st.integers(0, 9)), max_size=12))
+def test_locking_and_releasing_keep_the_sum(moves):
+    state = rich(9, a=MAX_INT - 4, b=2)
+    ctx = context(state)
+    for lock, amount in moves:
+        for purse in (b"a", b"b"):
+            try:
+                if lock:
+                    ctx.lock(purse, amount)
+                else:
+                    ctx.release(purse, account(1), min(amount, ctx.locked(purse)))
+            except Refused:
+                continue
+    assert supply(after(state, ctx)) == supply(state)
+    assert 0 <= balance_of(after(state, ctx), account(1)) <= MAX_INT
+    assert 0 <= ctx.locked(b"a") <= MAX_INT and 0 <= ctx.locked(b"b") <= MAX_INT

@@ -12,6 +12,7 @@ from chain.contract import encode_args
 from chain.contracts.accounts import balance_of, supply
 from chain.contracts.spatial_rules import Box, Founder, SpatialRules
 from chain.errors import GenesisError
+from chain.gas import MAX_BLOCK_GAS, MAX_TRANSACTION_GAS
 from chain.genesis import Balance, Genesis, Network, kind_of, standard_registry
 from chain.ledgers.ordered.channel import CHANNEL_KEY, OrderedRules, config_of, found_channel
 from chain.ledgers.pow.ledger import PowLedger
@@ -34,7 +35,8 @@ ORDERED = OrderedRules(
     channel=found_channel({"city": account(70), "police": account(71)}, (account(72),)),
     max_skew_ms=2_000,
     proposal_ttl_ms=60_000,
-    max_transaction_gas=2_000_000,
+    max_transaction_gas=MAX_TRANSACTION_GAS,
+    max_block_gas=MAX_BLOCK_GAS,
     tick_ms=100,
     election_ticks=10,
     heartbeat_ticks=1,

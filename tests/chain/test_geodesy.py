@@ -5,8 +5,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from chain import fixed
 from chain.fixed import HALF_PI, ONE, asin_sqrt, cos, sin, sqrt
-from chain.geodesy import EARTH_RADIUS_MM, haversine_mm
+from chain.geodesy import EARTH_RADIUS_MM, HAVERSINE_OPERATIONS, haversine_mm
 from tests.strategies import points
 
 REAL = np.longdouble
@@ -54,6 +55,48 @@ def test_known_distances():
     assert haversine_mm((0, 0), (10_000_000, 0)) == 111_195_080  # one degree
     assert haversine_mm((600_000_000, 0), (600_000_000, 10_000_000)) == 55_597_011
     assert haversine_mm((352_271_000, -808_431_000), (352_271_000, -808_431_001)) == pytest.approx(9, abs=1)
+
+
+class Counted(int):
+    """A number that counts what is done with it, and with what comes of it."""
+
+    done = 0
+
+
+def counted(name):
+    operation = getattr(int, name)
+
+    def count(self, *others):
+        result = operation(self, *others)
+        if result is NotImplemented:
+            return result
+        Counted.done += 1
+        return Counted(result) if type(result) is int else result
+
+    return count
+
+
+for _name in ("add", "sub", "mul", "floordiv", "rshift", "lshift", "lt", "gt", "le", "ge"):
+    setattr(Counted, f"__{_name}__", counted(f"__{_name}__"))
+for _name in ("radd", "rsub", "rmul", "rfloordiv", "rrshift", "rlshift", "abs"):
+    setattr(Counted, f"__{_name}__", counted(f"__{_name}__"))
+
+
+@given(a=points, b=points)
+@example(a=(0, 1_800_000_000), b=(0, -1_800_000_000))
+def test_what_a_distance_is_said_to_come_to(a, b):
+    """All operations but those inside the two square roots."""
+    Counted.done, roots = 0, []
+
+    def root(x):
+        roots.append(x)
+        return Counted(sqrt(int(x)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fixed, "sqrt", root)
+        haversine_mm.__wrapped__(tuple(map(Counted, a)), tuple(map(Counted, b)))
+    assert len(roots) == 2
+    assert 220 <= Counted.done <= HAVERSINE_OPERATIONS - 2 * 45
 
 
 @given(a=points, b=points)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from experiments import experiment_command, spatial_accuracy, spatial_rewards
+from experiments import campaign_scale, campaign_solvers, experiment_options, spatial_accuracy, spatial_rewards
 from experiments.experiment_command import experiment
 from experiments.spatial_accuracy import Plan
 
@@ -66,7 +66,7 @@ def test_bad_roads__are_a_users_error(cli, roads):
 
 
 def test_what_is_not_installed__is_said_before_anything_is_measured(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment_command, "find_spec", lambda name: None if name == "matplotlib" else name)
+    monkeypatch.setattr(experiment_options, "find_spec", lambda name: None if name == "matplotlib" else name)
     result = cli(["spatial-rewards", "--plots", str(tmp_path)])
 
     assert result.exit_code == 3
@@ -123,6 +123,30 @@ def test_plots_are_drawn(cli, roads, tmp_path, monkeypatch):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in plots.iterdir())
 
 
+def test_campaigns(cli, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib", reason="make experiments")
+    monkeypatch.setattr(campaign_scale, "QUICK", campaign_scale.Plan(sizes=((10, 15), (30, 150)), seeds=1))
+    monkeypatch.setattr(campaign_solvers, "Plan", partial(campaign_solvers.Plan, sizes=(6, 18), instances=3))
+    for name in ("campaign-paper", "campaign-solvers", "campaign-scale"):
+        file = tmp_path / f"{name}.json"
+        result = cli([name, "--quick", "--seeds", "2", "--seed", "3", "--plots", str(tmp_path), "--report", str(file)])
+        assert result.exit_code == 0, result.output
+        written = json.loads(file.read_text())
+        assert (written["experiment"], written["first_seed"], written["seeds"]) == (name, 3, 2)
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == [
+        "campaign-paper-paths.png",
+        "campaign-paper-typical.png",
+        "campaign-scale.png",
+        "campaign-solvers.png",
+    ]
+
+
+def test_a_planner_that_there_is_not__is_a_users_error(cli):
+    result = cli(["campaign-paper", "--planner", "quick", "--seeds", "1"])
+    assert result.exit_code == 2
+    assert "--planner: 'quick' is no planner: one of greedy, improved, exact" in result.stderr
+
+
 @pytest.mark.slow
 def test_all_of_them(cli, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib", reason="make experiments")
@@ -133,7 +157,14 @@ def test_all_of_them(cli, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     reports = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")}
     assert {name: found["experiment"] for name, found in reports.items()} == {name: name for name in reports}
-    assert sorted(reports) == ["spatial-accuracy", "spatial-allocation", "spatial-rewards"]
+    assert sorted(reports) == [
+        "campaign-paper",
+        "campaign-scale",
+        "campaign-solvers",
+        "spatial-accuracy",
+        "spatial-allocation",
+        "spatial-rewards",
+    ]
 
 
 def test_plots_of_accuracies(cli, tmp_path, monkeypatch):

@@ -6,11 +6,11 @@ from functools import lru_cache
 from chain.codec import block_id, encode
 from chain.errors import InvalidBlockError, MalformedError, Refused
 from chain.ledgers.ordered.access import signers
-from chain.ledgers.ordered.channel import ChannelConfig
+from chain.ledgers.ordered.channel import ChannelConfig, OrderedRules
 from chain.ledgers.ordered.endorse import Signer
 from chain.ledgers.ordered.msp import Signed
 from chain.ledgers.ordered.policy import Policy
-from chain.ledgers.ordered.values import SEAL, Batch, decode_seal
+from chain.ledgers.ordered.values import SEAL, Batch, decode_evidence, decode_seal
 from chain.merkle import transactions_root
 from chain.values import MAX_BLOCK_BYTES, Account, Block, BlockId, Header, Transaction
 
@@ -57,27 +57,47 @@ def seal(block: Block, signer: Signer) -> Block:
     return sealed(block, [signer.sign(SEAL, block_id(block.header))])
 
 
-def check_body(block: Block) -> None:
+def check_body(block: Block, rules: OrderedRules) -> None:
     """Whether a block is what its header says, and of a shape that an orderer makes. Raises InvalidBlockError.
 
-    How much is in it is the orderers' business, as in Fabric: a batch that was cut before the limits were lowered must
-    not stop the channel. Whatever they are, no block is larger than MAX_BLOCK_BYTES.
+    How much is in it by the channel's batches is the orderers' business, as in Fabric: a batch that was cut before the
+    limits were lowered must not stop the channel. Whatever they are, no block is larger than MAX_BLOCK_BYTES, nor costs
+    more than genesis allows.
     """
     header = block.header
-    rules = (
+    shape = (
         (header.version == HEADER_VERSION, f"version is {header.version}"),
         (header.height > 0, "height is 0"),
         (header.difficulty == 1, f"difficulty is {header.difficulty}, on an ordered ledger it is 1"),
         (header.receipts_root == NO_ROOT and header.state_root == NO_ROOT, "orderers know no receipts and no state"),
         (len(block.evidence) == len(block.transactions), f"{len(block.evidence)} pieces of evidence"),
     )
-    for good, why in rules:
+    for good, why in shape:
         if not good:
             raise InvalidBlockError(why)
     if _root(block.transactions, block.evidence) != header.transactions_root:
         raise InvalidBlockError("transactions_root does not fit the transactions")
     if (size := len(encode(block))) > MAX_BLOCK_BYTES:
         raise InvalidBlockError(f"{size} bytes, allowed are {MAX_BLOCK_BYTES}")
+    check_gas(block, rules)
+
+
+def check_gas(block: Block, rules: OrderedRules) -> None:
+    """Whether what its calls cost, as their endorsers state it, is no more than a block may. Raises InvalidBlockError.
+
+    Evidence that is none costs nothing, and does nothing.
+    """
+    gas = sum(stated_gas(evidence) for evidence in block.evidence)
+    if gas > rules.max_block_gas:
+        raise InvalidBlockError(f"{gas} gas, allowed are {rules.max_block_gas}")
+
+
+def stated_gas(evidence: bytes) -> int:
+    """What a transaction cost its endorsers; 0 where they cannot be understood."""
+    try:
+        return decode_evidence(evidence).response.gas
+    except MalformedError:
+        return 0
 
 
 def check_child(parent: Header, parent_id: BlockId, header: Header) -> None:

@@ -148,6 +148,8 @@ class OrderedRules(Value, frozen=True, tag="ordered"):
     """How long after its time a proposal may be committed, 1 to MAX_PROPOSAL_TTL_MS."""
     max_transaction_gas: Natural
     """What one transaction may cost (`chain.gas`); at least its largest arguments and some work on them."""
+    max_block_gas: Natural
+    """What the transactions of a block may cost together, as their endorsers found it; at least what one may."""
     tick_ms: Natural
     """Raft's unit of time, 1 to 60,000; Fabric's is 500."""
     election_ticks: Natural
@@ -258,6 +260,7 @@ def check_ordered_rules(rules: OrderedRules) -> None:
         ("max_skew_ms", rules.max_skew_ms <= MAX_SKEW_MS),
         ("proposal_ttl_ms", 1 <= rules.proposal_ttl_ms <= MAX_PROPOSAL_TTL_MS),
         ("max_transaction_gas", rules.max_transaction_gas >= MIN_TRANSACTION_GAS),
+        ("max_block_gas", rules.max_block_gas >= rules.max_transaction_gas),
         ("tick_ms", 1 <= rules.tick_ms <= 60_000),
         ("heartbeat_ticks", 1 <= rules.heartbeat_ticks < rules.election_ticks),
         ("election_ticks", rules.election_ticks <= MAX_TICKS),

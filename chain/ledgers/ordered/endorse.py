@@ -12,7 +12,7 @@ from nacl.signing import SigningKey
 from chain.codec import encode, transaction_id
 from chain.contract import BlockIdAt, Context, RangeRead, Registry
 from chain.errors import Refused
-from chain.gas import BYTE, TRANSACTION, Meter
+from chain.gas import Meter, intrinsic_gas
 from chain.keys import check_transaction
 from chain.ledgers.ordered.access import check_writer
 from chain.ledgers.ordered.channel import OrderedRules, config_of
@@ -77,6 +77,11 @@ def simulate(
 
     Raises Refused for what its contract refuses, when it does too much (``response_too_large``, ``out_of_gas``), or when
     the contract breaks (``contract_failed``): nobody replays a simulation, so nothing depends on its being the same bug.
+    Where proof of work charges a call that ran out of gas with its limit, here nothing is ordered, and no block has less
+    room for others: the refusal names the limit, and what it cost was the endorser's time, up to that limit.
+
+    The gas is that of the state that the endorser has. It stays right as long as the response is valid, but for what is
+    written unread: nobody checks what was there.
     """
     transaction = proposal.transaction
     meter = Meter(gas_limit)
@@ -89,7 +94,7 @@ def simulate(
         block_id_at=final_ids,
         gas=meter,
     )
-    meter.charge(TRANSACTION + len(transaction.args) * BYTE)
+    meter.charge(intrinsic_gas(transaction.args))
     try:
         result = registry.run(context, transaction.contract, transaction.method, transaction.args)
     except Refused:
@@ -114,7 +119,7 @@ def simulate(
         writes=writes,
         events=tuple(context.events),
         result=result,
-        gas=meter.used,
+        gas=meter.spent,
     )
     size = len(encode(response))
     if size > MAX_EVIDENCE_BYTES - ROOM_FOR_ENDORSEMENTS:

@@ -30,12 +30,14 @@ def check_envelope(rules: OrderedRules, chain: BlockId, state: WorldState, envel
     """What a relay or an orderer can see wrong with an envelope. Raises Refused.
 
     Provably wrong: ``wrong_chain``, ``bad_signature`` (of transaction, envelope or an endorsement), ``other_proposal``,
-    ``signed_twice``. The channel may have moved on: ``envelope_too_large``, ``proposal_expired``, ``duplicate_txid``,
+    ``signed_twice``, ``too_much_gas`` (endorsers that keep to the rules state no more than a call may cost). The channel may have moved on: ``envelope_too_large``, ``proposal_expired``, ``duplicate_txid``,
     ``not_endorsed``, and what `check_writer` and `msp.Identities.principal` say.
     """
     transaction, evidence = envelope.transaction, envelope.evidence
     config = config_of(state)
     (_check_sound if remembers_signatures() else _check_sound.__wrapped__)(envelope, chain)
+    if (gas := evidence.response.gas) > rules.max_transaction_gas:
+        raise Refused("too_much_gas", f"{gas} are stated, allowed are {rules.max_transaction_gas}")
     check_size(envelope, largest_message(config.batch))
     check_writer(config, evidence.creator, transaction.sender, now_ms)
     if (late := untimely(rules, envelope, now_ms)) is not None:

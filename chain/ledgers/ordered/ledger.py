@@ -475,7 +475,7 @@ class OrderedLedger:
         for block, receipts in loaded.blocks:
             self._check_stored(block.header)
             try:
-                check_body(block)
+                check_body(block, self._rules)
                 if not is_sealed(block, seals_of(block, self.channel), self.channel):
                     raise InvalidBlockError("too few orderers signed it")
             except InvalidBlockError as error:

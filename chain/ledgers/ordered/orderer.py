@@ -18,7 +18,7 @@ from random import Random
 from chain.codec import decode, encode
 from chain.errors import InvalidBlockError, MalformedError, Refused
 from chain.ledger import Ask, Broadcast, LedgerEffect, Save
-from chain.ledgers.ordered.blocks import build_block, seal
+from chain.ledgers.ordered.blocks import build_block, check_gas, seal
 from chain.ledgers.ordered.consenter import Consenter, Raft, Solo
 from chain.ledgers.ordered.cut import Cutter
 from chain.ledgers.ordered.deliver import GetBlocks
@@ -93,7 +93,7 @@ class Orderer:
         self._repeat_ms: int | None = None
         """When to do something about that, or about blocks that are missing."""
         self._turn = 0
-        self._cutter = Cutter(ledger.channel.batch)
+        self._cutter = Cutter(ledger.channel.batch, rules.max_block_gas)
         self._cursor = 0
         """Serial of the last envelope that went to the cutter while this one leads."""
         self._stalled: deque[bytes] = deque()
@@ -319,6 +319,7 @@ class Orderer:
         block = build_block(self._ledger.head, self._ledger.head_id, batch, commit.index)
         if len(encode(block)) > MAX_BLOCK_BYTES - MAX_SEAL_BYTES:
             raise InvalidBlockError("too long")
+        check_gas(block, self._rules)
         return block
 
     def _take(self, block: Block, now_ms: int) -> list[OrderingEffect]:

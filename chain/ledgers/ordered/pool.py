@@ -33,6 +33,8 @@ class Waiting:
     """Encoded."""
     size: int
     """Bytes of transaction and evidence."""
+    gas: int
+    """What the call costs, as its endorsers found it."""
 
 
 class EnvelopePool:
@@ -71,7 +73,7 @@ class EnvelopePool:
         evidence, size = encoded_evidence(envelope)
         self._check(envelope, size)
         self._serial += 1
-        waiting = Waiting(self._serial, envelope, evidence, size)
+        waiting = Waiting(self._serial, envelope, evidence, size, envelope.evidence.response.gas)
         self._waiting[transaction_id(transaction)] = waiting
         self._of[transaction.sender] += 1
         self._bytes += waiting.size

@@ -69,7 +69,7 @@ class Replica:
         known = self.history.id_at(header.height)
         if known == block_id(header):
             return HeaderStatus.KNOWN
-        check_body(block)
+        check_body(block, self._rules)
         if header.height > self.head.height + 1:
             return HeaderStatus.UNKNOWN_PARENT  # by then the channel may have other orderers
         seals_of(block, self.channel)

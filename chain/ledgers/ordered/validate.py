@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from chain.codec import encode, transaction_id
 from chain.contract import key_policy_key
 from chain.errors import MalformedError, Refused
-from chain.gas import SCAN_STEP
+from chain.gas import REFUND_QUOTIENT
 from chain.genesis import Network
 from chain.keys import has_valid_signature
 from chain.ledgers.ordered.access import check_writer, owner_of, signers, subject_of, unsatisfied, untimely
@@ -26,6 +26,7 @@ from chain.ledgers.ordered.values import (
     NONCE_RANDOM_BITS,
     Envelope,
     RangeItem,
+    Response,
     ValidationCode,
     WriteItem,
     decode_evidence,
@@ -34,6 +35,7 @@ from chain.ledgers.ordered.values import (
     response_digest,
 )
 from chain.state import Version, WorldState
+from chain.storage_gas import LEAST_STEP
 from chain.transition import APPLIED, Applied
 from chain.values import MAX_DETAIL, MAX_INT, Block, Receipt, Transaction, TxId
 
@@ -119,13 +121,24 @@ def examine(scene: _Scene, transaction: Transaction, evidence: bytes) -> Envelop
     if envelope.evidence.response.proposal != proposal_digest(proposal_of(envelope)):
         raise Invalid(code.BAD_PROPOSAL_TXID, "the endorsed response is to another proposal")
     response = envelope.evidence.response
-    steps = scene.rules.max_transaction_gas // SCAN_STEP
-    if (found := sum(item.count for item in response.ranges)) > steps:
-        # Endorsers have gas; those who lie must not make every peer pass over the whole state again and again.
-        raise Invalid(code.BAD_PAYLOAD, f"{found} entries are said to be found, allowed are {steps}")
+    _check_gas(scene.rules, response)
     if (late := untimely(scene.rules, envelope, scene.at_ms)) is not None:
         raise Invalid(code.PROPOSAL_EXPIRED, f"{late}, the block is of {scene.at_ms}")
     return envelope
+
+
+def _check_gas(rules: OrderedRules, response: Response) -> None:
+    """Whether endorsers that keep to the rules can have stated that, as far as it shows. Raises Invalid."""
+    if response.gas > rules.max_transaction_gas:
+        raise Invalid(
+            ValidationCode.BAD_PAYLOAD, f"{response.gas} gas is stated, allowed are {rules.max_transaction_gas}"
+        )
+    # Scans are paid for; those who lie must not make every peer pass over the whole state again and again.
+    used = response.gas * REFUND_QUOTIENT // (REFUND_QUOTIENT - 1)
+    if (found := sum(item.count for item in response.ranges)) > (steps := used // LEAST_STEP):
+        raise Invalid(
+            ValidationCode.BAD_PAYLOAD, f"{found} entries are said to be found, {steps} were paid for at most"
+        )
 
 
 def check_current(scene: _Scene, state: WorldState, tx: TxId, envelope: Envelope) -> None:

@@ -59,7 +59,7 @@ class ValidationCode(Enum):
 
     VALID = "valid"
     BAD_PAYLOAD = "bad_payload"
-    """The evidence is not the canonical encoding of any."""
+    """The evidence is not the canonical encoding of any, or states more gas, or more work for it, than there can be."""
     BAD_CREATOR_SIGNATURE = "bad_creator_signature"
     """Transaction or envelope are not signed by the sender, or its certificate does not let it write."""
     BAD_PROPOSAL_TXID = "bad_proposal_txid"
@@ -132,6 +132,7 @@ class Response(Value, frozen=True, cache_hash=True):
     result: bytes
     """Canonical MessagePack of what the call returned."""
     gas: Natural
+    """What the call costs (`chain.gas`): counts towards its block's limit."""
 
 
 class Endorsed(Value, frozen=True):

@@ -21,6 +21,7 @@ from actors.identity import Identity
 from actors.journal import Journal
 from actors.scenario import Scenario
 from actors.world import World
+from chain.gas import MAX_BLOCK_GAS, MAX_TRANSACTION_GAS
 from chain.genesis import Balance, Network
 from chain.ledgers.ordered.channel import BatchLimits, OrderedRules, default_policies, found_channel
 from chain.ledgers.ordered.endorse import Signer
@@ -73,7 +74,8 @@ class Consortium:
             ),
             max_skew_ms=5_000,
             proposal_ttl_ms=60_000,
-            max_transaction_gas=2_000_000,
+            max_transaction_gas=MAX_TRANSACTION_GAS,
+            max_block_gas=MAX_BLOCK_GAS,
             tick_ms=50,
             election_ticks=10,
             heartbeat_ticks=2,

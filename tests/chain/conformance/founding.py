@@ -11,6 +11,7 @@ from actors.clock import SIMULATION_EPOCH_MS
 from chain.contract import Registry
 from chain.contracts import accounts, channel, spatial
 from chain.contracts.spatial_rules import SpatialRules
+from chain.gas import MAX_TRANSACTION_GAS
 from chain.genesis import Balance, Genesis, LedgerKind, LedgerRules, Network
 from chain.values import MAX_INT
 from tests.chain import lab
@@ -19,7 +20,7 @@ from tests.strategies import account, spatial_rules
 FOUNDED_MS = SIMULATION_EPOCH_MS
 IDLE_MS = 2_000
 """Without calls, a block comes this often."""
-GAS = 100_000
+GAS = MAX_TRANSACTION_GAS
 """What one call may cost."""
 CREDIT = 1_000_000
 PEOPLE = tuple(range(1, 13))

@@ -9,6 +9,7 @@ a report, which is compared with the ledger's own word and left out, and where a
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -16,11 +17,11 @@ from typing import Any
 import msgspec
 
 from chain.codec import decode_own, encode
-from chain.contract import encode_args
+from chain.contract import Context, encode_args
 from chain.contracts.spatial_draw import SealedGroup, combination_id, commit_ballot, draw_group, seal_group
-from chain.contracts.spatial_records import Assignment, Progress, Report
+from chain.contracts.spatial_records import Assignment, Progress, Report, Ticket
 from chain.errors import Refused
-from chain.gas import BYTE
+from chain.gas import Meter, intrinsic_gas, sha256_gas
 from chain.values import TxId
 from tests.chain.conformance.founding import FOUNDED_MS, IDLE_MS
 from tests.chain.conformance.ledgers import Asked, LedgerUnderTest, Outcome
@@ -42,7 +43,7 @@ class Record:
 
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     """(sender, contract, method, reason, result, gas, events), or of a query (contract, method, reason, answer). Gas is
-    without that of the arguments."""
+    what was used, without `_own_gas`, and what was refunded; of calls that were made at once, both in one."""
     state: dict[bytes, bytes] = field(default_factory=dict)
     """The contracts' part of the final state, and key policies."""
 
@@ -97,9 +98,10 @@ class Story:
     def at_once(self, *asked: Asked, after_ms: int = 1_000) -> Sequence[Outcome]:
         """Make calls that do not wait for one another."""
         self.wait(after_ms)
+        metered = self._metered(asked[0]) if len(asked) == 1 else None
         outcomes = self.ledger.call_all(asked)
         for each, outcome in zip(asked, outcomes, strict=True):
-            self._note(each, outcome)
+            self._note(each, outcome, metered)
         return outcomes
 
     def call(self, who: int, method: str, *args: object, **how: Any) -> Outcome:
@@ -130,20 +132,43 @@ class Story:
         self.record.calls.append((contract, method, "", self.named(encode(noted))))
         return answer
 
-    def _note(self, asked: Asked, outcome: Outcome) -> None:
+    def _metered(self, asked: Asked) -> Meter:
+        """What a call will use and be refunded: a receipt shows one less the other, capped."""
+        network = self.ledger.network
+        args = encode_args(*asked.args)
+        meter = Meter(network.genesis.ledger.max_transaction_gas)
+        context = Context(
+            self.ledger.replica.state,
+            asked.contract,
+            sender=account(asked.who),
+            tx=TxId(sha256(args).digest()),
+            time_ms=self.time_ms,
+            block_id_at=self.ledger.block_id,
+            gas=meter,
+        )
+        with suppress(Refused):
+            meter.charge(intrinsic_gas(args))
+            network.registry.run(context, asked.contract, asked.method, args)
+        return meter
+
+    def _note(self, asked: Asked, outcome: Outcome, metered: Meter | None) -> None:
         self.said.append((asked.contract, asked.method, outcome.reason))
         if outcome.transaction is not None:
             self.name(f"transaction {len(self.record.calls)}", outcome.transaction)
             if (asked.contract, asked.method, outcome.reason) == ("spatial", "submit", ""):
                 self.recorded[outcome.transaction] = outcome.height
         sender = self.named(account(asked.who))
-        done: tuple[Any, ...] = (b"", 0, ())
+        done: tuple[Any, ...] = (b"", (0, 0), ())
         if not outcome.reason:
             events = tuple((event.contract, event.name, self.named(event.data)) for event in outcome.events)
-            # A ticket is as long as its place in a tree of digests makes it, and bytes that come in cost.
-            gas = outcome.gas - len(encode_args(*asked.args)) * BYTE
+            gas, refund = outcome.gas, 0
+            if metered is not None:
+                assert gas == metered.spent, (self.ledger.name, asked.method, gas, metered.spent)
+                gas, refund = metered.used, metered.refund
+            gas -= _own_gas(asked)
             # How much a channel's configuration is to read depends on how many orderers it names.
-            done = (self.named(outcome.result), gas if asked.contract != "channel" else 0, events)
+            cost = (gas, refund) if asked.contract != "channel" else (0, 0)
+            done = (self.named(outcome.result), cost, events)
         self.record.calls.append((sender, asked.contract, asked.method, outcome.reason, *done))
 
     def end(self) -> Record:
@@ -238,6 +263,16 @@ class Story:
             self.call(who, "reveal", report, place < confirmations, SALT)
         self.call(MEC, "tally", report, sealed.opening)
         return group
+
+
+def _own_gas(asked: Asked) -> int:
+    """What a call costs for what differs by construction.
+
+    Of its bytes, some are zero by chance. A ticket is as long as its place in a tree of digests makes it, and so is the way
+    to the root that the contract hashes: at each step a mark and two digests.
+    """
+    steps = sum(len(each.path.siblings) for each in asked.args if isinstance(each, Ticket))
+    return intrinsic_gas(encode_args(*asked.args)) + steps * sha256_gas(1 + 2 * 32)
 
 
 def without_heights(answer: Any) -> Any:

@@ -33,6 +33,8 @@ from tests.strategies import EPOCH_MS, genesis
 YEAR_MS = 31_536_000_000
 TTL_MS = 60_000
 SKEW_MS = 2_000
+GAS, BLOCK_GAS = 10**8, 10**9
+"""So much that other bounds are met first, unless told."""
 BATCH = BatchLimits(max_count=500, preferred_bytes=131_072, absolute_bytes=524_288, timeout_ms=100, idle_ms=0)
 REGISTRY = Registry({"accounts": accounts, "cabinet": cabinet, "other": cabinet, "channel": channel})
 ORGANISATIONS = ("org1", "org2", "org3")
@@ -76,7 +78,12 @@ def policies(**changes) -> Policies:
 
 @cache
 def found(
-    orderers: int = 1, rules: Policies | None = None, batch: BatchLimits = BATCH, ttl_ms: int = TTL_MS
+    orderers: int = 1,
+    rules: Policies | None = None,
+    batch: BatchLimits = BATCH,
+    ttl_ms: int = TTL_MS,
+    gas: int = GAS,
+    block_gas: int = BLOCK_GAS,
 ) -> Network:
     roots = {name: account(f"root of {name}") for name in ORGANISATIONS}
     ordering = [orderer_signer(number).certificate.account for number in range(orderers)]
@@ -85,7 +92,8 @@ def found(
         channel=found_channel(roots, ordering, batch, rules),
         max_skew_ms=SKEW_MS,
         proposal_ttl_ms=ttl_ms,
-        max_transaction_gas=2_000_000,
+        max_transaction_gas=gas,
+        max_block_gas=block_gas,
         tick_ms=100,
         election_ticks=10,
         heartbeat_ticks=1,
@@ -103,10 +111,17 @@ class Consortium:
     """Three organisations' peers on one channel, and whoever wants to lie to them."""
 
     def __init__(
-        self, *, orderers: int = 1, rules: Policies | None = None, batch: BatchLimits = BATCH, now_ms: int = 0
+        self,
+        *,
+        orderers: int = 1,
+        rules: Policies | None = None,
+        batch: BatchLimits = BATCH,
+        now_ms: int = 0,
+        gas: int = GAS,
+        block_gas: int = BLOCK_GAS,
     ):
         APPLIED.clear()
-        self.network = found(orderers, rules, batch)
+        self.network = found(orderers, rules, batch, gas=gas, block_gas=block_gas)
         self.now = now_ms or EPOCH_MS + 1_000
         self.peers = {name: self.ledger(peer_signer(name)) for name in ORGANISATIONS}
         self._chance = 0

@@ -9,6 +9,7 @@ from chain.codec import decode, encode
 from chain.contract import Context, Registry, encode_args, event_fields, state_key
 from chain.contracts import channel as contract
 from chain.errors import GenesisError, Refused
+from chain.gas import MAX_BLOCK_GAS, MAX_TRANSACTION_GAS, MIN_TRANSACTION_GAS
 from chain.ledgers.ordered.channel import (
     ANYONE,
     CHANNEL_KEY,
@@ -61,7 +62,7 @@ CHAIN = BlockId(b"\x07" * 32)
 OTHER_CHAIN = BlockId(b"\x08" * 32)
 CONFIG = channel()
 NEXT = with_batch(CONFIG, replace(BATCH, max_count=20))
-RULES = OrderedRules("raft", CONFIG, 2_000, 60_000, 1_000_000, 10, 10, 1)
+RULES = OrderedRules("raft", CONFIG, 2_000, 60_000, MAX_TRANSACTION_GAS, MAX_BLOCK_GAS, 10, 10, 1)
 REGISTRY = Registry({"channel": contract})
 
 
@@ -206,7 +207,8 @@ def test_policies_at_their_bounds_are_taken():
         {"max_skew_ms": 600_001},
         {"proposal_ttl_ms": 0},
         {"proposal_ttl_ms": 86_400_001},
-        {"max_transaction_gas": 34_767},
+        {"max_transaction_gas": MIN_TRANSACTION_GAS - 1},
+        {"max_block_gas": MAX_TRANSACTION_GAS - 1},
         {"tick_ms": 0},
         {"tick_ms": 60_001},
         {"heartbeat_ticks": 0},

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from random import Random
 
+from chain.gas import MAX_BLOCK_GAS, MAX_TRANSACTION_GAS
 from chain.ledgers.ordered.channel import OrderedRules
 from chain.ledgers.ordered.consenter import Raft
 from chain.ledgers.ordered.raft.events import BecameLeader, Commit, Effect, Send, SteppedDown
@@ -27,7 +28,8 @@ RULES = OrderedRules(
     channel=channel(),
     max_skew_ms=5_000,
     proposal_ttl_ms=60_000,
-    max_transaction_gas=2_000_000,
+    max_transaction_gas=MAX_TRANSACTION_GAS,
+    max_block_gas=MAX_BLOCK_GAS,
     tick_ms=20,
     election_ticks=10,
     heartbeat_ticks=1,

@@ -22,14 +22,18 @@ _ENVELOPE = Consortium().call("put", b"a", 1)
 _CHANGE = replace(_ENVELOPE, transaction=replace(_ENVELOPE.transaction, contract="channel"))
 
 
-def message(serial, size, *, changes=False):
-    return Waiting(serial, _CHANGE if changes else _ENVELOPE, b"", size)
+MAX_GAS = 100
+
+
+def message(serial, size, *, gas=0, changes=False):
+    return Waiting(serial, _CHANGE if changes else _ENVELOPE, b"", size, gas)
 
 
 @dataclass(frozen=True)
 class Arrival:
     after_ms: int
     size: int
+    gas: int
     changes: bool
 
 
@@ -38,6 +42,7 @@ arrivals = st.lists(
         Arrival,
         st.integers(0, 60),
         st.one_of(st.integers(1, 1_500), st.sampled_from([999, 1_000, 1_001, 40_960])),
+        st.one_of(st.integers(0, 50), st.sampled_from([0, MAX_GAS])),
         st.sampled_from([False] * 6 + [True]),
     ),
     max_size=30,
@@ -45,16 +50,16 @@ arrivals = st.lists(
 
 
 def slowly(limits, arrivals):
-    """Batches as (ms, sizes): for each message, first what time cuts, then what its size cuts, then what count cuts."""
-    batches, pending, since, now = [], [], None, 0
+    """Batches as (ms, sizes): for each message, first what time cuts, then what its size or gas cuts, then what count cuts."""
+    batches, pending, gas, since, now = [], [], [], None, 0
 
     def flush():
-        nonlocal pending, since
+        nonlocal pending, gas, since
         if pending:
             batches.append((now, pending))
-        pending, since = [], None
+        pending, gas, since = [], [], None
 
-    for arrival in [*arrivals, Arrival(10_000, 0, False)]:
+    for arrival in [*arrivals, Arrival(10_000, 0, 0, False)]:
         arrives = now + arrival.after_ms
         if pending and since + limits.timeout_ms <= arrives:
             now = since + limits.timeout_ms
@@ -66,11 +71,12 @@ def slowly(limits, arrivals):
             flush()
             batches.append((now, [arrival.size]))
             continue
-        if sum(pending) + arrival.size > limits.preferred_bytes:
+        if sum(pending) + arrival.size > limits.preferred_bytes or sum(gas) + arrival.gas > MAX_GAS:
             flush()
         if not pending:
             since = now
         pending.append(arrival.size)
+        gas.append(arrival.gas)
         if len(pending) == limits.max_count:
             flush()
     return batches
@@ -79,24 +85,26 @@ def slowly(limits, arrivals):
 @given(st.integers(1, 5), st.sampled_from([300, 1_000]), arrivals)
 def test_cuts_where_the_rules_say(count, preferred, arrivals):
     limits = replace(LIMITS, max_count=count, preferred_bytes=preferred)
-    cutter = Cutter(limits)
+    cutter = Cutter(limits, MAX_GAS)
     batches, now = [], 0
     for serial, arrival in enumerate(arrivals):
         arrives = now + arrival.after_ms
         if (due := cutter.due_ms()) is not None and due <= arrives:
             batches.append((due, cutter.flush()))
         now = arrives
-        batches += [(now, one) for one in cutter.add(message(serial, arrival.size, changes=arrival.changes), now)]
+        come = message(serial, arrival.size, gas=arrival.gas, changes=arrival.changes)
+        batches += [(now, one) for one in cutter.add(come, now)]
     if (due := cutter.due_ms()) is not None:
         batches.append((due, cutter.flush()))
     assert [(when, [one.size for one in batch]) for when, batch in batches] == slowly(limits, arrivals)
     assert [one.serial for _, batch in batches for one in batch] == list(range(len(arrivals)))
+    assert all(sum(one.gas for one in batch) <= MAX_GAS for _, batch in batches)
     assert len(cutter) == 0 and cutter.due_ms() is None and cutter.flush() == []
 
 
 def test_preferred_size_leaves_room_for_the_seal():
     limits = replace(DEFAULT_BATCH, preferred_bytes=65_536, absolute_bytes=65_536)
-    cutter = Cutter(limits)
+    cutter = Cutter(limits, MAX_GAS)
     assert largest_message(limits) < 65_536
     assert cutter.add(message(0, largest_message(limits)), 0) == []
     assert [len(batch) for batch in cutter.add(message(1, 1), 0)] == [1]

@@ -235,6 +235,8 @@ CASES = {
     ),
     "seen transactions": (writes(WriteItem(seen_key(0, bytes(32)), b"")), CODE.INVALID_WRITESET),
     "nonces": (writes(WriteItem(b"accounts/nonce/x", encode(1))), CODE.INVALID_WRITESET),
+    "constants": (writes(WriteItem(b"constant/cabinet/a", encode(1))), CODE.INVALID_WRITESET),
+    "policy of a constant": (writes(WriteItem(b"policy/constant/cabinet/a", b"'org1.peer'")), CODE.INVALID_WRITESET),
     "nobody's key": (writes(WriteItem(b"nobody/x", b"")), CODE.INVALID_WRITESET),
     "key without contract": (writes(WriteItem(b"cabinet", b"")), CODE.INVALID_WRITESET),
     "policy of a policy": (writes(WriteItem(b"policy/policy/cabinet/a", b"'org1.peer'")), CODE.INVALID_WRITESET),

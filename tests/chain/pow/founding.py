@@ -7,6 +7,7 @@ from nacl.signing import SigningKey
 
 from chain.contract import encode_args
 from chain.contracts.spatial_rules import Box, SpatialRules
+from chain.gas import MAX_BLOCK_GAS, MAX_TRANSACTION_GAS
 from chain.genesis import Balance, Genesis, Network
 from chain.keys import account_of, sign_transaction
 from chain.ledgers.pow.parameters import PowRules
@@ -50,8 +51,8 @@ POW = PowRules(
     block_reward=1_000_000,
     max_block_transactions=200,
     max_block_bytes=256 * 1024,
-    max_transaction_gas=500_000,
-    max_block_gas=5_000_000,
+    max_transaction_gas=MAX_TRANSACTION_GAS,
+    max_block_gas=MAX_BLOCK_GAS,
 )
 
 
