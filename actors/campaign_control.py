@@ -184,7 +184,7 @@ class FlowView:
 
 @dataclass(frozen=True, slots=True)
 class PurseView:
-    """Money that a kind of purse took and gave since this process began, and what is in it now."""
+    """Money that a kind of purse took and gave since this process began, and what is in it, in final blocks."""
 
     purse: str
     """As in `FlowView`."""
@@ -243,7 +243,7 @@ class CampaignControl(Protocol):
         """How many were deployed, finally, as one ledger node sees it."""
 
     async def campaigns(self, actor: str, *, after: str | None = None, limit: int = 20) -> Sequence[CampaignSummary]:
-        """Campaigns in the order in which they were deployed, those behind `after`, at most `limit` (1 to 100)."""
+        """Campaigns in the order in which they were deployed, those behind `after`, at most `limit` (1 to 50)."""
 
     async def campaign(self, actor: str, campaign: str) -> CampaignView:
         """One campaign."""

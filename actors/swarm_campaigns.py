@@ -27,8 +27,9 @@ from actors.worker import Worker
 from chain.codec import block_id
 from chain.contracts.campaign_board import data_until_ms
 from chain.contracts.campaign_commitments import draw_oracles
-from chain.contracts.campaign_queries import Drawn, count_campaigns
+from chain.contracts.campaign_queries import Drawn, Purse, count_campaigns
 from chain.contracts.campaign_records import COLLECTION, MAX_TASKS, TIMED, Bid, CampaignId, Oracle, Standing, Stop, Task
+from chain.errors import Refused
 from chain.values import Account, TxId
 
 PATIENCE_S = 60.0
@@ -76,10 +77,11 @@ class SwarmCampaigns:
         ledger, viewer = found.ledger, accounts_of(found)
         standing = await self._standing(ledger, campaign)
         id_, number = standing.campaign.id, standing.campaign.cycle
-        tasks, bids, progress, purses, oracles, draw, returned, balance = await self._access.ask_all(
+        tasks, bids, progress, purses, oracles, draw, returned, for_good, balance = await self._access.ask_all(
             [
                 *(_question(ledger, method, id_, number) for method in ("tasks", "bids", "progress")),
                 *(_question(ledger, method, id_) for method in ("purses", "oracles", "draw", "returned")),
+                lambda: self._final_purses(ledger, id_),
                 lambda: ledger.query("accounts", "balance", found.identity.account),
             ]
         )
@@ -95,7 +97,7 @@ class SwarmCampaigns:
             bids=bids_of(cycle, viewer),
             oracles=oracles_of(cycle, oracles, drawn, draw.draw.passed_over if draw else (), returned),
             result=result_of(cycle),
-            purses=purses_of(purses, self._book.totals(known)),
+            purses=purses_of(for_good, self._book.totals(known)),
             flows=self._book.flows(known),
             can_bid=_device(found) is not None,
             balance=balance,
@@ -121,7 +123,8 @@ class SwarmCampaigns:
         taken: set[int] = set()
         for _ in range(ATTEMPTS):
             taken |= {task.number for task in await self._tasks(ledger, standing)}
-            number = next((number for number in range(MAX_TASKS) if number not in taken), None)
+            # Requesters that play by themselves count from below.
+            number = next((number for number in reversed(range(MAX_TASKS)) if number not in taken), None)
             if number is None:
                 break
             task = (number, *Point(lat, lon).e7, reward, time_ms, interval_ms, samples)
@@ -134,30 +137,27 @@ class SwarmCampaigns:
     async def plan(self, actor: str, campaign: str, tasks: Sequence[int] = ()) -> PlanView:
         """See `CampaignControl.plan`."""
         found = self._access.find(actor)
-        device = _device_of(found)
         standing = await self._standing(found.ledger, campaign)
+        device = _device_of(found)
         all_tasks = await self._tasks(found.ledger, standing)
         return _planned(device, standing, _wanted(all_tasks, tasks), all_tasks)[0]
 
     async def bid(self, actor: str, campaign: str, tasks: Sequence[int] = ()) -> PlanView:
         """See `CampaignControl.bid`."""
         found = self._access.find(actor)
-        device = _device_of(found)
         standing = await self._standing(found.ledger, campaign)
+        device = _device_of(found)
         all_tasks = await self._tasks(found.ledger, standing)
         plan, path = _planned(device, standing, _wanted(all_tasks, tasks), all_tasks)
         if tasks and plan.left_out:
             raise _cannot_walk(plan)
-        taken: set[int] = set()
         for _ in range(ATTEMPTS):
             bids: Sequence[Bid] = await self._query(found.ledger, "bids", standing.campaign.id, standing.campaign.cycle)
-            taken |= {bid.seat for bid in bids}
-            seat = device.free_seat(taken)
+            seat = device.seat(bids)
             if seat is None:
                 break
             if await self._took(found.ledger, "bid_path", "seat_taken", standing.campaign.id, seat, path):
                 return plan
-            taken.add(seat)
         reason = "campaign_full"
         raise CommandRefusedError(reason, "all seats are taken, or were as fast as they were tried")
 
@@ -172,6 +172,14 @@ class SwarmCampaigns:
 
     async def _tasks(self, ledger: Ledger, standing: Standing) -> Sequence[Task]:
         rows: Sequence[Task] = await self._query(ledger, "tasks", standing.campaign.id, standing.campaign.cycle)
+        return rows
+
+    async def _final_purses(self, ledger: Ledger, campaign: CampaignId) -> Sequence[Purse]:
+        """What is held for good, as the book has what moved for good."""
+        try:
+            rows: Sequence[Purse] = await ledger.query("campaign", "purses", campaign, at="final")
+        except Refused:  # it is not final that there is such a campaign
+            return ()
         return rows
 
     async def _took(self, ledger: Ledger, method: str, beaten: str, campaign: CampaignId, *args: Any) -> bool:
@@ -199,7 +207,9 @@ class SwarmCampaigns:
         registered = [Account(oracle.account) for oracle in oracles]
         found = standing.campaign
         passed_over = [Account(account) for account in draw.draw.passed_over]
-        return draw_oracles(block_id(rows[0][0]), found.id, found.cycle, registered, passed_over, standing.terms.drawn)
+        terms = standing.terms
+        drawn = draw_oracles(block_id(rows[0][0]), found.id, found.cycle, registered, passed_over, terms.drawn)
+        return drawn if len(drawn) >= terms.agreeing else ()
 
 
 def _question(ledger: Ledger, method: str, *args: Any) -> Callable[[], Awaitable[Any]]:

@@ -47,6 +47,10 @@ class Drawing:
     marks: Sequence[Mark]
     lines: Sequence[Line]
 
+    def path_of(self, worker: str) -> Line | None:
+        """Of who bid one."""
+        return next((line for line in self.lines if line.name == worker), None)
+
 
 def drawn(view: CampaignView, plan: PlanView | None, whole: Place) -> Drawing:
     """The map; of the `whole` place of the run as long as there are no tasks."""
@@ -66,7 +70,9 @@ def drawn(view: CampaignView, plan: PlanView | None, whole: Place) -> Drawing:
     lines = []
     for bid in view.bids:
         look = {"bid": "bid", "void": "bid", "not_selected": "left"}.get(bid.stage, "taken")
-        lines.append(_line(canvas, bid.worker, inks.get(bid.worker, 0), look, bid.mine, [(s.lat, s.lon) for s in bid.path]))
+        lines.append(
+            _line(canvas, bid.worker, inks.get(bid.worker, 0), look, bid.mine, [(s.lat, s.lon) for s in bid.path])
+        )
     if plan is not None:
         way = [plan.start, *((stop.lat, stop.lon) for stop in plan.path), plan.destination]
         lines.append(_line(canvas, "", 0, "planned", mine=True, places=way))

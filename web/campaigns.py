@@ -55,7 +55,7 @@ async def campaigns(actor: str) -> Response:
     """In the order in which they were deployed; ``after`` an id pages."""
     control = attached()
     snapshot = control.actor(actor)
-    after, limit = short_text("after"), bounded("limit", LISTED, 99)
+    after, limit = short_text("after"), bounded("limit", LISTED, 49)
     # One more than shown tells whether there is a next page.
     found = await control.campaigning.campaigns(actor, after=after or None, limit=limit + 1)
     next_url = None
