@@ -269,7 +269,14 @@ def shown(name: str, value: Any) -> str:
         more = f", … {len(value)} in all" if len(value) > SHOWN_ITEMS else ""
         return ", ".join(shown(name, item) for item in value[:SHOWN_ITEMS]) + more
     if isinstance(value, msgspec.Struct):
-        return ", ".join(f"{key} {shown(key, getattr(value, key))}" for key in value.__struct_fields__)
+        pairs = [(key, getattr(value, key)) for key in value.__struct_fields__]
+        # A unit is told by the name, so that each of several has it.
+        each = [
+            (key, item)
+            for key, of in pairs
+            for item in (of if key.endswith("_ms") and isinstance(of, tuple) else (of,))
+        ]
+        return ", ".join(f"{key} {shown(key, item)}" for key, item in each)
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
     return _cut(str(value))

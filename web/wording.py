@@ -106,6 +106,9 @@ REFUSALS = {
 }
 """Why the ledger or a device refuses what forms about campaigns ask for, in words; others go by their names."""
 
+EARLIEST_MS = 1_000_000_000_000
+"""What is less is a length of time, not a moment: that is in 2001, and some 30 years are longer than anything here takes."""
+
 MICRO = 1_000_000
 
 MONEY = frozenset({"amount", "bond", "bounty", "deposit", "penalty", "reward", "stake"})
@@ -223,7 +226,7 @@ def readable(text: str, name: str) -> str:
     if name.endswith("_e7"):
         return f"{int(text) / 1e7:.7f}°"
     if name.endswith("_ms"):
-        return f"{clock(int(text))} UTC"
+        return f"{clock(int(text))} UTC" if int(text) >= EARLIEST_MS else f"{int(text) / 1000:g} s"
     if name in MONEY or name.endswith(("_reward", "_rewards")):
         return f"{credits_(int(text))} credits"
     return text

@@ -332,3 +332,34 @@ async def test_what_others_wrote_is_escaped(person, campaigns, path):
     text = await response.get_data(as_text=True)
     assert "<script>alert" not in text
     assert hostile[:6] not in text
+
+
+async def test_a_campaign_is_found_by_its_id(person, campaigns):
+    response = await person.client.get(f"/search?q={campaigns.ids[1]}&actor={person.actor}")
+    assert response.status_code == 303
+    assert response.headers["Location"] == f"/actors/{person.actor}/campaigns/{campaigns.ids[1]}"
+
+
+async def test_a_campaigns_calls_read_well_in_a_block(person, population, campaigns):
+    """Moments and lengths of time are told apart, money has its unit, and who and which campaign are links."""
+    made = population.transaction(0, ok=True)
+    call = replace(
+        made,
+        contract="campaign",
+        method="bid_path",
+        arguments=(
+            ("campaign", campaigns.ids[0]),
+            ("path", f"task 3, arrival_ms {START_MS}, task 7, arrival_ms {START_MS + 1_000}"),
+            ("terms", "durations_ms 12500, durations_ms 30000, deposit 500000"),
+        ),
+        events=(("campaign.rewarded", (("amount", "1500000"), ("worker", population.by_name("worker-02")))),),
+    )
+    population.transaction = lambda number, ok: call
+    page = await see(person, "/blocks/3")
+    for words in (
+        "path : task 3, arrival 2026-09-21 14:13:20 UTC, task 7, arrival 2026-09-21 14:13:21 UTC",
+        "durations 12.5 s, durations 30 s, deposit 0.50 credits",
+        "emitted : campaign.rewarded amount : 1.50 credits worker : worker-02",
+    ):
+        assert words.replace(" :", "") in page.text.replace(" :", ""), words
+    assert f"/actors/{person.actor}/campaigns/{campaigns.ids[0]}" in [link.get("href") for link in page.all("a")]

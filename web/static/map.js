@@ -26,8 +26,11 @@ function startDrawing(choose) {
 
 function startLeaflet(holder, choose) {
   const { L } = window;
-  const [south, west, north, east] = holder.dataset.place.split(" ").map(Number);
-  const bounds = L.latLngBounds([south, west], [north, east]);
+  const box = (text) => {
+    const [south, west, north, east] = text.split(" ").map(Number);
+    return L.latLngBounds([south, west], [north, east]);
+  };
+  const bounds = box(holder.dataset.place);
   const canvas = document.getElementById("leaflet");
   canvas.hidden = false;
   holder.classList.add("map--interactive");
@@ -46,7 +49,7 @@ function startLeaflet(holder, choose) {
   canvas.setAttribute("aria-label", holder.dataset.label ?? "Map of the reports; the table below lists the same");
   canvas.setAttribute("aria-describedby", "map-help");
   L.control.scale({ imperial: false }).addTo(map);
-  baseMap(map, holder.dataset.land, bounds);
+  baseMap(map, holder.dataset.land, holder.dataset.frame ? box(holder.dataset.frame) : bounds);
 
   const syncPaths = startPaths(map);
   const marks = new Map();
