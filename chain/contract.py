@@ -154,8 +154,8 @@ class Context:
     def scan(self, prefix: Key, type_: type[T], *, start: Key = b"") -> Iterator[tuple[Key, T]]:
         """(key, value) for the keys that begin with `prefix`, in order, from `start` (a whole key, included) on.
 
-        Own writes made before the scan are seen, those made during it are not. It costs those that it may come to when it
-        begins, the others as it comes to them.
+        Own writes made before the scan are seen, those made during it are not. The call pays for all of those when the scan
+        begins, for what was there before as the scan comes to it.
         """
         whole, first = self._prefix + prefix, self._prefix + max(prefix, start)
         self._storage.begin(whole)

@@ -125,5 +125,5 @@ class Receipt(Value, frozen=True):
     result: bytes
     """Canonical MessagePack of what the call returned (nil when refused)."""
     gas: Natural
-    """What it cost (`chain.gas`), also when refused."""
+    """What it cost (`chain.gas`), refunds off, also when refused; all that it may cost when it ran out of gas."""
     events: tuple[Event, ...]

@@ -56,6 +56,7 @@ def test_genesis_follows_from_the_scenario_and_says_what_it_says():
     assert Network.found(genesis).id == Network.found(people(scenario)[1]).id
     rules = genesis.ledger
     assert (rules.consensus, rules.tick_ms, rules.max_skew_ms) == ("raft", 50, 5_000)
+    assert (rules.max_transaction_gas, rules.max_block_gas) == (2**24, 30_000_000)
     assert (rules.channel.batch.timeout_ms, rules.channel.batch.idle_ms) == (20, 0)
     assert Policy.parse(rules.channel.policies.endorsement).satisfied([Principal("org3", "peer")])
     assert rules.channel.policies.writers == ANYONE

@@ -59,6 +59,8 @@ WRONG = {
     "ledger.kind": ("pos", "'pos'"),
     "ledger.retarget_window": (1, "1"),
     "ledger.max_block_bytes": (1, "1"),
+    "ledger.max_transaction_gas": (566_415, "566415"),
+    "ledger.max_block_gas": (566_415, "566415"),
     "ledger.keep_blocks": (1_023, "1023"),
     "ledger.durability": ("none", "'none'"),
     "ledger.ordered.consensus": ("bft", "'bft'"),
@@ -104,6 +106,9 @@ TOGETHER = {
     "reports.categories: Feu maps to feu": {"reports": {"categories": {"Feu": "feu"}}},
     "population.worker.look_ms: the shortest, 9, exceeds": {"population": {"worker": {"look_ms": [9, 8]}}},
     "population.facility.review_ms: the shortest, 2, exceeds": {"population": {"facility": {"review_ms": [2, 1]}}},
+    "ledger.max_block_gas: 900000 is less than max_transaction_gas 1000000": {
+        "ledger": {"max_transaction_gas": 1_000_000, "max_block_gas": 900_000}
+    },
     "heartbeat_ticks: 5 is not less": {"ledger": {"ordered": {"heartbeat_ticks": 5, "election_ticks": 5}}},
     "batch.preferred_bytes: 70000 exceeds": {
         "ledger": {"ordered": {"batch": {"preferred_bytes": 70_000, "absolute_bytes": 65_536}}}

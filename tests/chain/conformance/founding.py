@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from actors.clock import SIMULATION_EPOCH_MS
 from chain.contract import Registry
-from chain.contracts import accounts, channel, spatial
+from chain.contracts import accounts, campaign, channel, spatial
 from chain.contracts.spatial_rules import SpatialRules
 from chain.gas import MAX_TRANSACTION_GAS
 from chain.genesis import Balance, Genesis, LedgerKind, LedgerRules, Network
@@ -57,5 +57,5 @@ class Founding:
 @cache
 def contracts(kind: LedgerKind) -> Registry:
     """The project's contracts, and the laboratory, which does whatever a contract may do."""
-    modules: dict[str, ModuleType] = {"accounts": accounts, "spatial": spatial, "lab": lab}
+    modules: dict[str, ModuleType] = {"accounts": accounts, "campaign": campaign, "spatial": spatial, "lab": lab}
     return Registry(modules | ({"channel": channel} if kind == "ordered" else {}))

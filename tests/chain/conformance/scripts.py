@@ -13,6 +13,7 @@ from chain.contracts.spatial_draw import combination_id, commit_candidates
 from chain.contracts.spatial_records import MAX_CANDIDATES, Opening
 from chain.contracts.spatial_rules import MAX_GROUP, Box
 from chain.values import MAX_INT, TxId
+from tests.chain.conformance.campaign_scripts import CAMPAIGN_SCRIPTS
 from tests.chain.conformance.founding import CREDIT, HOARDER, Founding
 from tests.chain.conformance.ledgers import Asked
 from tests.chain.conformance.story import DRAWN_MS, Story
@@ -372,4 +373,5 @@ SCRIPTS: dict[str, tuple[Script, Founding]] = {
     "largest": (largest, Founding({"group_size": MAX_GROUP})),
     "laboratory": (laboratory, Founding()),
     "at once": (at_once, Founding()),
+    **{name: (tell, Founding()) for name, tell in CAMPAIGN_SCRIPTS.items()},
 }

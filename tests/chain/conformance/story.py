@@ -4,8 +4,9 @@ Ids differ by construction: a transaction's contains the network's id and, on an
 is derived from a report's id (commitments, roots) follows, and so does whom a draw picks, which is seeded by a block's id.
 So whatever differs for such a reason is *named* as the script comes across it, ids of transactions by their ordinal, and
 its bytes are replaced by its name's digest of the same length wherever they are found. What is not named must be equal.
-Only two numbers of the ledger are in the contracts' part of the state or in answers: the height of the block that recorded
-a report, which is compared with the ledger's own word and left out, and where a combination served.
+Only three numbers of the ledger are in the contracts' part of the state or in answers: the height of the block that
+recorded a report, which is compared with the ledger's own word and left out, that of the block that had oracles drawn, which
+is left out, and where a combination served.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ import msgspec
 
 from chain.codec import decode_own, encode
 from chain.contract import Context, encode_args
+from chain.contracts.campaign_queries import Drawn
 from chain.contracts.spatial_draw import SealedGroup, combination_id, commit_ballot, draw_group, seal_group
 from chain.contracts.spatial_records import Assignment, Progress, Report, Ticket
 from chain.errors import Refused
@@ -276,8 +278,8 @@ def _own_gas(asked: Asked) -> int:
 
 
 def without_heights(answer: Any) -> Any:
-    """The same value with 0 for the height of the block that recorded a report."""
-    if isinstance(answer, Assignment):
+    """The same value with 0 for the height of the block that recorded a report, or had oracles drawn."""
+    if isinstance(answer, Assignment | Drawn):
         return msgspec.structs.replace(answer, recorded_height=0)
     if isinstance(answer, tuple):
         return tuple(without_heights(part) for part in answer)

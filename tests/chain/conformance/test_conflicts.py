@@ -16,6 +16,7 @@ from chain.contracts.accounts import balance_of, supply
 from chain.genesis import standard_registry
 from chain.values import TxId
 from tests.chain.conformance.all_ledgers import LEDGERS
+from tests.chain.conformance.campaign_pairs import CAMPAIGN_PAIRS, MVCC, PHANTOM, Pair
 from tests.chain.conformance.founding import CREDIT, PEOPLE, Founding
 from tests.chain.conformance.ledgers import Asked, LedgerUnderTest, Outcome
 from tests.chain.conformance.on_ordered import OnOrdered
@@ -26,8 +27,6 @@ from tests.strategies import FACILITY, MEC, account
 FAR = 100_000
 OTHER_FACILITY = 902
 OPEN = Founding({"open_enrolment": True, "tally_window_ms": 600_000})
-MVCC, PHANTOM = "mvcc_read_conflict", "phantom_read_conflict"
-Pair = Callable[[Story], tuple[Asked, Asked]]
 
 
 def pay(who: int, to: int, amount: int = 1) -> Asked:
@@ -186,6 +185,7 @@ PAIRS: dict[str, tuple[Pair, str]] = {
     "reviews ended by one facility": (closed_by(FACILITY), MVCC),
     "reviews ended by two": (closed_by(OTHER_FACILITY), ""),
     "one report taken twice": (one_report_taken_twice, MVCC),
+    **CAMPAIGN_PAIRS,
 }
 
 

@@ -40,6 +40,7 @@ def test_campaigns_are_listed_in_the_order_in_which_they_were_deployed():
         ("bids", (0,)),
         ("oracles", ()),
         ("draw", ()),
+        ("returned", ()),
         ("progress", (0,)),
         ("purses", ()),
     ],
@@ -55,7 +56,7 @@ def test_what_there_is_not_yet():
         assert fair.ask(method, 0) == fair.ask(method, 2**32 - 1) == ()
         with pytest.raises(Refused, match="malformed_arguments"):
             fair.ask(method, 2**32)
-    assert fair.ask("oracles") == () and fair.ask("draw") is None
+    assert fair.ask("oracles") == fair.ask("returned") == () and fair.ask("draw") is None
 
 
 def test_purses_say_what_is_held_for_whom():
