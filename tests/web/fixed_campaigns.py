@@ -112,7 +112,7 @@ class FixedCampaigns:
     def _first(self) -> CampaignView:
         summary = CampaignSummary(
             id=self.ids[0],
-            organizer=self._name("miner-01"),
+            organizer=self._name("requester-02"),
             opened_ms=self._now_ms - 90_000,
             cycle=0,
             phase="publishing",
@@ -155,7 +155,7 @@ class FixedCampaigns:
             )
             for worker, path in (("worker-02", (3, 7)), ("worker-03", (7, 3)))
         ]
-        oracle = self._name("miner-02")
+        oracle = self._name("worker-06")
         flow = FlowView(12, self._now_ms, 0, "task", "locked", 3, self._name("requester-01"), None, 1_500_000)
         return replace(
             self.view,

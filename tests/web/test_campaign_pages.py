@@ -72,7 +72,7 @@ def names(page):
 
 async def test_the_list_pages_by_id_and_links_each(person, campaigns):
     page = await see(person, "/campaigns")
-    assert "Publishing" in page.text and "miner-01" in page.text
+    assert "Publishing" in page.text and "requester-02" in page.text
     links = [
         link["href"]
         for link in page.all("a")
@@ -132,7 +132,7 @@ async def test_tasks_paths_winners_oracles_terms_and_money(person, campaigns, pa
     page = await see(person, path)
     for words in (
         "requester-01", "1 / 2 too few", "1.50", "worker-02", "Selected", "Not selected", "3 25 %", "7 50 %",
-        "1.2 km", "miner-02 selected 1 path 9 s ago", "Too few paths pass task 7", "drawn returned", "0.50 credits",
+        "1.2 km", "worker-06 selected 1 path 9 s ago", "Too few paths pass task 7", "drawn returned", "0.50 credits",
         "Paths that need more than 12.0 m/s are refused", "7.50", "5.50 held", "1.50 paid to workers", "0.50 back to requesters",
         "Reward, task 3", "The latest 12 of 23",
     ):  # fmt: skip

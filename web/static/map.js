@@ -130,7 +130,7 @@ function startPaths(map) {
       L.polyline(points, {
         color: ink(name),
         weight: (WEIGHTS[look] ?? 2) + (mine ? 2 : 0),
-        opacity: look === "left" && !mine ? 0.55 : 0.9,
+        opacity: mine ? 1 : look === "left" ? 0.55 : 0.9,
         dashArray: look === "taken" ? null : "6 6",
       }).bindTooltip(line.querySelector("title").textContent, { sticky: true }).addTo(group);
     }
