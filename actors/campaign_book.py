@@ -132,6 +132,13 @@ class CampaignBook:
         where = header.height, header.time_ms
         waiting: list[tuple[Account, int]] = []
         """What was released, and not yet explained."""
+
+        def give_back() -> None:
+            for to, amount in waiting:
+                owner = known.organizer if method in ("advance", "close") else to
+                known.note(where, RELEASES[method], None, owner, to, amount)
+            waiting.clear()
+
         for event in receipt.events:
             fields: dict[str, Any] = event_fields(event)
             if (event.contract, event.name) == ("accounts", "released"):
@@ -142,12 +149,12 @@ class CampaignBook:
             elif event.contract == "campaign":
                 known.follow(event.name, fields)
                 if event.name in TOLD:
-                    flow = TOLD[event.name], event.name
-                    for to, amount in _last(waiting, fields["amount"]):
-                        known.note(where, flow, fields.get("task"), known.owner(event.name, fields), to, amount)
-        for to, amount in waiting:
-            owner = known.organizer if method in ("advance", "close") else to
-            known.note(where, RELEASES[method], None, owner, to, amount)
+                    explained = _last(waiting, fields["amount"])
+                    give_back()
+                    for to, amount in explained:
+                        flow, owner = (TOLD[event.name], event.name), known.owner(event.name, fields)
+                        known.note(where, flow, fields.get("task"), owner, to, amount)
+        give_back()
 
     def _of(self, campaign: TxId) -> _Known:
         known = self._known.setdefault(campaign, _Known())

@@ -139,7 +139,7 @@ def tasks_of(cycle: Cycle, viewer: Collection[Account]) -> Sequence[TaskView]:
     views = []
     for task in cycle.tasks:
         over = done and not cycle.held("task", task.number.to_bytes(2, "big"))
-        won = [worker for worker in winners.get(task.number, ()) if task.number in kept.get(worker, ())]
+        won = {worker for worker in winners.get(task.number, ()) if task.number in kept.get(worker, ())}
         paid = 0 if cycle.standing.campaign.void else task.reward * min(len(won), task.samples)
         views.append(
             TaskView(
