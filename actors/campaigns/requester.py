@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 import trio
@@ -173,8 +174,10 @@ class CampaignRequester:
         if now_ms > dispute_until_ms(found, standing.terms):
             await self._look_for_answers({*missing})
             return None
-        for _, _, worker, number in missing:
-            await self._board.call("dispute", found.id, worker, number, quiet=("dispute_twice", "dispute_late"))
+        dispute = partial(self._board.call, "dispute", quiet=("dispute_twice", "dispute_late"))
+        async with trio.open_nursery() as nursery:  # one after the other they would be too late
+            for _, _, worker, number in missing:
+                nursery.start_soon(dispute, found.id, worker, number)
         return None
 
     def _missing(self, standing: Standing, row: Progress, tasks: dict[int, Task]) -> list[Key]:

@@ -205,10 +205,12 @@ class CampaignWorker:
             return None
         await self._hand_over(standing, mine.chosen, bid, tasks, gathered)
         order = {stop.task: place for place, stop in enumerate(bid.path)}
-        for number in mine.disputed:
-            if number in order:
-                sealed = gathered.sealed[order[number]]
-                await self._board.call("answer", found.id, number, gathered.digests, gathered.salt, sealed)
+        async with trio.open_nursery() as nursery:  # one after the other they would be too late
+            for number in mine.disputed:
+                if number in order:
+                    sealed = gathered.sealed[order[number]]
+                    answer = partial(self._board.call, "answer", found.id, number, gathered.digests)
+                    nursery.start_soon(answer, gathered.salt, sealed)
         disputes_over = self._world.clock.now_ms() > dispute_until_ms(found, standing.terms) + LATE_MS
         return until_ms if disputes_over and not mine.disputed else None
 
