@@ -1,25 +1,29 @@
-"""The table of all attacks: those on the overlay, the chain, the votes and the ordered ledger, by what they threaten.
+"""The table of all attacks: those on the overlay, the chain, votes, campaigns and the ordered ledger, by what they threaten.
 
-A row is one attack under one defence, on or off. Of a case, `success_rate` is the share of all attempts of all seeds
+A row is one attack on one ledger under one defence, on or off. Of a case, `success_rate` is the share of all attempts of all seeds
 that reached the goal, with Wilson's interval; attempts of one trial share a population, so the interval is a little narrow.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from actors.attack_report import ATTACKS, run_attacks, wilson
 from actors.attack_report import table as overlay_table
+from actors.attacks.campaign.catalogue import CAMPAIGN_CASES, CAMPAIGN_THREATS
 from actors.attacks.case import FULL, QUICK, Case, Measured, by_name
 from actors.attacks.chain.catalogue import CHAIN_CASES
 from actors.attacks.ordered.catalogue import ORDERED_CASES
 from actors.attacks.votes.catalogue import VOTE_CASES
 from actors.clock import Stopwatch
+from chain.genesis import LedgerKind
 
-CASES = by_name((*CHAIN_CASES, *VOTE_CASES, *ORDERED_CASES))
-FAMILIES = ("overlay", "chain", "votes", "ordered")
+CASES = by_name((*CHAIN_CASES, *VOTE_CASES, *CAMPAIGN_CASES, *ORDERED_CASES))
+FAMILIES = ("overlay", "chain", "votes", "campaign", "ordered")
+OVERLAY_NAMES = (*ATTACKS, "overlay", "all")
 NAMES = (*ATTACKS, *CASES, *FAMILIES, "all")
 """What `run` takes."""
+Ledgers = LedgerKind | Literal["both"]
 
 THREATS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("malicious requester: repeated submission", ("repeat",)),
@@ -59,6 +63,7 @@ THREATS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("network: DDoS", ("flood-one-account", "flood-sybils", "spam", "ihave-spam", "iwant-spam", "graft-flood")),
     ("network: sybil", ("sybil", "cold-boot", "covert-flash")),
     ("network: eclipse", ("eclipse", "eclipse-region", "poisoned-boot")),
+    *CAMPAIGN_THREATS,
     ("consortium: lying endorser", ("lying-endorser", "colluding-endorsers", "colluding-majority")),
     ("consortium: refusing or slow endorser", ("refusing-endorser", "silent-endorser")),
     ("consortium: lying orderer", ("reordered-blocks", "altered-blocks", "forked-blocks")),
@@ -67,7 +72,7 @@ THREATS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("consortium: expired or revoked certificate", ("stale-endorser", "stale-orderer", "stale-client")),
     ("consortium: client outside the policy", ("outsider",)),
 )
-"""The list at the end of spec/spatial.md, then what a consortium has to fear, and which attacks stand for each."""
+"""The list at the end of spec/spatial.md, then what campaigns and a consortium have to fear, and which attacks stand for each."""
 
 
 @dataclass
@@ -95,6 +100,7 @@ def run(
     defence: str,
     seeds: int,
     *,
+    ledger: Ledgers | None = None,
     full: bool = False,
     tell: Callable[[str], object] | None = None,
     keep: Callable[[Runs], object] | None = None,
@@ -103,12 +109,13 @@ def run(
     """Run one attack, a family, or "all", with a defence, or "both", on and off. Ends early on Ctrl-C, rows kept.
 
     `tell` gets a line before each trial, `keep` all rows after each one; `overlay` are further arguments of `run_attacks`.
-    Raises KeyError for an unknown name.
+    `ledger` chooses those that run on it, and has them do so; those on the overlay have none and run with any. None: each on
+    the first that it runs on. Raises KeyError for an unknown name.
     """
     if name not in NAMES:
         raise KeyError(name)
-    runs = Runs()
-    if name in (*ATTACKS, "overlay", "all"):
+    runs, chosen = Runs(), cases_on(name, ledger)
+    if name in OVERLAY_NAMES:
         each = (lambda so_far: keep(Runs(so_far.rows))) if keep else None
         which = name if name in ATTACKS else "all"
         ran = run_attacks(which, defence, seeds, full=full, tell=tell, keep=each, **overlay)
@@ -117,12 +124,24 @@ def run(
         runs.interrupted = ran.interrupted
         if keep:
             keep(runs)
-    chosen = [case for case in CASES.values() if name in (case.name, case.family, "all")]
     if chosen and not runs.interrupted:
         earlier = len(runs.rows)
-        run_cases(runs, chosen, defence, seeds, full=full, tell=tell, keep=keep)
+        run_cases(runs, chosen, defence, seeds, ledger=ledger, full=full, tell=tell, keep=keep)
         runs.tables.append(table(runs.rows[earlier:]))
     return runs
+
+
+def cases_on(name: str, ledger: Ledgers | None) -> list[Case]:
+    """What `name` stands for but the overlay's, as far as it runs on the ledger."""
+    return [case for case in CASES.values() if name in (case.name, case.family, "all") and on_ledgers(case, ledger)]
+
+
+def on_ledgers(case: Case, ledger: Ledgers | None) -> Sequence[LedgerKind]:
+    """The ledgers that it is to run on."""
+    kinds: list[LedgerKind] = list(case.trials)
+    if ledger is None:
+        return kinds[:1]
+    return kinds if ledger == "both" else [kind for kind in kinds if kind == ledger]
 
 
 def run_cases(
@@ -131,6 +150,7 @@ def run_cases(
     defence: str,
     seeds: int,
     *,
+    ledger: Ledgers | None = None,
     full: bool = False,
     tell: Callable[[str], object] | None = None,
     keep: Callable[[Runs], object] | None = None,
@@ -141,29 +161,29 @@ def run_cases(
     """
     defences = ["off", "on"] if defence == "both" else ["off" if defence == "off" else "on"]
     try:
-        for case in cases:
-            for each in defences:
-                measured: list[Measured] = []
-                watch = Stopwatch()
-                for seed in range(1, seeds + 1):
-                    if tell:
-                        tell(f"{case.name}, defence {each}, seed {seed} of {seeds}")
-                    measured.append(case.run(each == "on", seed, FULL if full else QUICK))
-                runs.rows.append(row(case, each, measured, watch.wall_s))
-                if keep:
-                    keep(runs)
+        trials = [(case, kind, each) for case in cases for kind in on_ledgers(case, ledger) for each in defences]
+        for case, kind, each in trials:
+            measured: list[Measured] = []
+            watch = Stopwatch()
+            for seed in range(1, seeds + 1):
+                if tell:
+                    tell(f"{case.name} on {kind}, defence {each}, seed {seed} of {seeds}")
+                measured.append(case.trials[kind](each == "on", seed, FULL if full else QUICK))
+            runs.rows.append(row(case, kind, each, measured, watch.wall_s))
+            if keep:
+                keep(runs)
     except* KeyboardInterrupt:  # alone, or in the groups of the nurseries that it went through
         runs.interrupted = True
 
 
-def row(case: Case, defence: str, measured: Sequence[Measured], wall_s: float) -> dict[str, Any]:
-    """Make the row of one attack under one defence. Null is an interval of nothing tried, and where there is no theory."""
+def row(case: Case, ledger: LedgerKind, defence: str, measured: Sequence[Measured], wall_s: float) -> dict[str, Any]:
+    """Make the row of one attack on one ledger under one defence. Null is an interval of nothing tried, and where there is no theory."""
     wins, tries = sum(each.wins for each in measured), sum(each.tries for each in measured)
     share = wins / tries if tries else 0.0
     names = list(measured[0].figures)
     return {
         "attack": case.name,
-        "ledger": "ordered" if case.family == "ordered" else "pow",
+        "ledger": ledger,
         "family": case.family,
         "defence": defence,
         "success_rate": share,
@@ -186,24 +206,26 @@ def row(case: Case, defence: str, measured: Sequence[Measured], wall_s: float) -
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """One line an attack: without the defence and with it."""
-    by_attack: dict[str, dict[str, dict[str, Any]]] = {}
+    """One line an attack and ledger: without the defence and with it."""
+    by_attack: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for each in rows:
-        by_attack.setdefault(each["attack"], {})[each["defence"]] = each
-    lines = [f"{'attack':22} {'won without':26} {'won with':26} {'theory':>7}  seeds  defence"]
-    for name, pair in by_attack.items():
+        by_attack.setdefault((each["attack"], each["ledger"]), {})[each["defence"]] = each
+    lines = [f"{'attack':22} {'ledger':7} {'won without':26} {'won with':26} {'theory':>7}  seeds  defence"]
+    for (name, ledger), pair in by_attack.items():
         some = pair.get("on") or pair["off"]
         theory = "" if some["predicted"] is None else f"{some['predicted']:.0%}"
         without, with_ = (_won(pair.get(defence)) for defence in ("off", "on"))
-        lines.append(f"{name:22} {without:26} {with_:26} {theory:>7} {some['seeds']:6}  {some['defence_is']}")
+        lines.append(
+            f"{name:22} {ledger:7} {without:26} {with_:26} {theory:>7} {some['seeds']:6}  {some['defence_is']}"
+        )
     lines.append(
         "won: attempts of all seeds that reached the goal, [95 % interval], of how many. ! above the attack's limit."
     )
     lines += ["Measured besides, without and with:", *(line for pair in by_attack.values() for line in _figures(pair))]
-    stands = [(each["attack"], each["why_it_stands"]) for each in rows if each["defence"] == "on" and each["succeeds"]]
+    stands = [each for each in rows if each["defence"] == "on" and each["succeeds"]]
     if stands:
         lines.append("The defence does not stop:")
-        lines += [f"  {name:22} {why}" for name, why in stands]
+        lines += [f"  {each['attack']:22} {each['ledger']:7} {each['why_it_stands']}" for each in stands]
     return "\n".join(lines)
 
 
@@ -213,7 +235,7 @@ def _figures(pair: dict[str, dict[str, Any]]) -> list[str]:
         f"{name} " + " → ".join(f"{pair[each]['figures'][name]:.2f}" for each in ("off", "on") if each in pair)
         for name in some["figures"]
     ]
-    return [f"  {some['attack']:22} {'; '.join(told)}"] if told else []
+    return [f"  {some['attack']:22} {some['ledger']:7} {'; '.join(told)}"] if told else []
 
 
 def _won(each: dict[str, Any] | None) -> str:

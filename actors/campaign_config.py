@@ -8,6 +8,7 @@ from msgspec import Meta
 from actors.section import NotNegative, Positive, Section
 from actors.sensing.planning import planner
 from actors.sensing.selection import selector
+from chain.contracts.campaign_board import wrong_term
 from chain.contracts.campaign_records import MAX_DRAWN, MAX_ORACLES, MAX_SAMPLES, MAX_TASKS, Terms
 
 Seconds = Annotated[float, Meta(gt=0, le=1e6)]
@@ -40,8 +41,8 @@ class PhasesConfig(Section, frozen=True):
     """Data first, then the review."""
     review: Annotated[float, Meta(ge=0, le=1e6)] = 18.0
     """Last part of submission: for disputes, then for answers."""
-    grace: Annotated[float, Meta(ge=0, le=1e6)] = 6.0
-    """How long after a phase its organizer alone may move on."""
+    grace: Annotated[float, Meta(ge=0, le=1e6)] = 3.0
+    """How long after a phase its organizer alone may move on. With what oracles and blocks take, less than half of the next."""
 
     @property
     def collection_after_s(self) -> float:
@@ -175,6 +176,10 @@ def campaign_problems(campaign: CampaignConfig, organizers: int, oracles: int, r
         yield f"campaign.tasks.best_s: the earliest, {earliest}, exceeds the latest, {latest}"
     if latest >= phases.collection:
         yield f"campaign.tasks.best_s: {latest} is after the end of collection {phases.collection}"
+    wrong = wrong_term(campaign.terms())
+    for name, key in (("grace_ms", "campaign.phases.grace"), ("challenge_ms", "campaign.oracles.challenge_s")):
+        if wrong == name:
+            yield f"{key}: a phase that is moved on so late would be half over when it begins, and void"
     for key, find, name in (
         ("campaign.walk.planner", planner, campaign.walk.planner),
         ("campaign.oracles.selector", selector, campaign.oracles.selector),

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import trio
 
+from actors.campaign_control import CampaignControl
+
 
 class UnknownActorError(LookupError):
     """No actor of that id lives in this process."""
@@ -69,6 +71,8 @@ class RunSnapshot:
     """(status, how many), final ones as one ledger node sees them."""
     elsewhere: Sequence[tuple[str, str]] = ()
     """(name, URL) of the pages of other processes that run a part of this population."""
+    campaigns: int = 0
+    """Sensing campaigns that were deployed, finally."""
     ledger: str = "pow"
     """``"pow"``, or ``"ordered"``: every block is final there when it is committed."""
 
@@ -145,9 +149,10 @@ class RewardEntry:
     time_ms: int
     amount: int
     cause: str
-    """``"requester"``, ``"worker"`` or ``"miner"``."""
+    """``"requester"``, ``"worker"``, ``"miner"``, or ``"campaign"``: that is not minted, but a requester's who locked it."""
     report: str | None
     final: bool
+    campaign: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +344,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Something changed. `kind`: ``"block"``, ``"report"``, ``"ballot"``, ``"reward"``, ``"actor"``, ``"run"``.
+    """Something changed. `kind`: ``"block"``, ``"report"``, ``"campaign"``, ``"ballot"``, ``"reward"``, ``"actor"``, ``"run"``.
 
     `data` is small and JSON-ready: enough to update a line or a marker; a page fetches the snapshot for more.
     """
@@ -362,8 +367,12 @@ class UpdateStream(Protocol):
 class Control(Protocol):
     """The population of one process.
 
-    Methods that take `actor` raise UnknownActorError; the async ones also LedgerUnavailableError.
+    `campaigning` is what concerns sensing campaigns. Methods that take `actor` raise UnknownActorError; the async ones also LedgerUnavailableError.
     """
+
+    @property
+    def campaigning(self) -> CampaignControl:
+        """The campaigns on its ledger."""
 
     def run(self) -> RunSnapshot:
         """The run as it is now."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from actors.campaign_checkers import check_campaigns
 from chain.codec import block_id, transaction_id
 from chain.contract import event_fields
 from chain.contracts.accounts import supply
@@ -33,12 +34,13 @@ def final_chain(ledger: LedgerCore) -> list[tuple[Block, tuple[Receipt, ...]]]:
 
 
 def check_chain(network: Network, chain: Chain, final_state: WorldState) -> list[str]:
-    """All checkers of this module but `executed_alone`, which takes as long as the chain took."""
+    """All checkers of this module but `executed_alone`, which takes as long as the chain took, and those of campaigns."""
     return [
         *broken_links(network, chain),
         *used_twice(chain),
         *paid_twice(chain),
         *without_votes(chain),
+        *check_campaigns(chain),
         *money_from_nowhere(network, chain, final_state),
     ]
 
@@ -159,7 +161,7 @@ def _unfounded(name: str, said: dict[str, Any], case: _Case) -> Iterator[str]:
 
 
 def money_from_nowhere(network: Network, chain: Chain, final_state: WorldState) -> list[str]:
-    """All balances together are those of genesis, what was minted, and a reward a block."""
+    """All balances and what contracts hold are those of genesis, what was minted, and a reward a block."""
     minted = sum(said["amount"] for _, events in _said(chain) for name, said in events if name == "accounts.minted")
     expected = supply(network.state) + minted + len(chain) * network.genesis.ledger.block_reward
     found = supply(final_state)

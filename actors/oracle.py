@@ -21,6 +21,7 @@ from chain.contracts.campaign_commitments import draw_oracles
 from chain.contracts.campaign_queries import Drawn
 from chain.contracts.campaign_records import (
     CLOSED,
+    DONE,
     MAX_ORACLES,
     REGISTRATION,
     SELECTION,
@@ -34,12 +35,14 @@ from chain.contracts.campaign_records import (
 from chain.contracts.campaign_records import (
     Oracle as Registered,
 )
+from chain.contracts.campaign_settlement import MAX_SETTLED
 from chain.values import Account
 
 HASTE_S = (0.1, 1.0)
 """How long after its time somebody else's duty is done for it: not all at once."""
 MAX_WHY = 300
 """Characters of what is said of a selector's failure."""
+SETTLED_AT_ONCE = MAX_SETTLED // 2
 NOT_TO_REPLACE = ("oracle_in_time", "already_selected", "draw_not_ready", "nobody_drawn")
 NOT_TO_ADVANCE = ("wrong_phase", "phase_not_over", "challenge_open", "not_organizer")
 NOT_TO_CHALLENGE = ("no_selection", "selection_holds", "not_better", "challenge_over")
@@ -50,7 +53,7 @@ class Oracle:
     """Runs a ledger node and serves all campaigns on it. Closes the node's overlay; bugs of the core escape `run`.
 
     It selects by the scenario's selector when it is drawn; has late ones replaced; challenges a result that is not valid, or
-    that its own beats; and moves a phase that its organizer lets stall.
+    that its own beats; moves a phase that its organizer lets stall, and has paid out what its organizer does not.
     """
 
     role: ClassVar[str] = "oracle"
@@ -87,8 +90,8 @@ class Oracle:
         found, now_ms = standing.campaign, self.world.clock.now_ms()
         if found.phase == CLOSED:
             return now_ms + LONG_MS if await self._leave(standing) else None
-        if found.phase not in TIMED:
-            return self._board.rest_ms(standing)
+        if found.phase == DONE:
+            return await self._pay_out(standing, now_ms)
         until_ms = over_ms(standing)
         stalled_ms = until_ms + standing.terms.grace_ms + self._haste_ms
         if now_ms > stalled_ms:
@@ -129,6 +132,18 @@ class Oracle:
             return False
         self._left.add(found)
         return True
+
+    async def _pay_out(self, standing: Standing, now_ms: int) -> int | None:
+        """Have a cycle paid out, once its organizer had the grace that it has after a phase."""
+        due_ms = end_ms(standing, TIMED[-1]) + standing.terms.grace_ms + self._haste_ms
+        if standing.settled:
+            return self._board.rest_ms(standing)
+        if now_ms <= due_ms:
+            return due_ms + 1
+        await self._board.call(
+            "distribute_rewards", standing.campaign.id, SETTLED_AT_ONCE, quiet=("already_settled", "wrong_phase")
+        )
+        return None
 
     async def _serve(self, standing: Standing, now_ms: int) -> None:
         """Return a result, have others replaced, or challenge: whatever is due in a selection."""

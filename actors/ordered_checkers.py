@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from actors.campaign_checkers import check_campaigns
 from actors.ledger_checkers import Chain, broken_links, money_from_nowhere, paid_twice, without_votes
 from chain.codec import block_id, transaction_id
 from chain.errors import InvalidBlockError
@@ -22,6 +23,7 @@ def check_ordered_chain(network: Network, chain: Chain, final_state: WorldState)
         *committed_alone(network, chain, final_state),
         *paid_twice(chain),
         *without_votes(chain),
+        *check_campaigns(chain),
         *money_from_nowhere(network, chain, final_state),
     ]
 

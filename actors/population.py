@@ -16,6 +16,8 @@ from chain.ledgers.ordered.msp import Certificate
 
 LEDGER_ROLES = ("mec", "miner", "orderer", "endorser", "facility", "organizer", "oracle")
 """Roles whose actors hold a ledger, in the order in which they start."""
+NEVER_MORE = ("orderer", "organizer")
+"""Roles that stay as many as they are in larger populations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +36,17 @@ class Member:
 def scaled(scenario: Scenario, actors: int) -> Scenario:
     """The same scenario with `actors` who take part in all, in like proportions, nobody's role dying out.
 
-    Orderers become fewer, never more: another one makes Raft slower. Raises ScenarioError when there are more roles than
-    actors.
+    Orderers and organizers become fewer, never more: another one makes Raft slower, or is another campaign. Raises
+    ScenarioError when there are more roles than actors.
     """
     counts = {role: scenario.count(role) for role in ROLES}
     present = [role for role in ROLES if counts[role]]
     if actors < len(present):
         msg = f"--actors {actors}: the population has {len(present)} roles ({', '.join(present)}), each needs one"
         raise ScenarioError(msg)
-    if actors > sum(counts.values()) and len(present) > 1:
-        whole = {"orderer": counts.pop("orderer")}
-        whole |= _in_proportion(counts, actors - whole["orderer"])
+    if actors > sum(counts.values()) and {*present} - {*NEVER_MORE}:
+        whole = {role: counts.pop(role) for role in NEVER_MORE}
+        whole |= _in_proportion(counts, actors - sum(whole.values()))
     else:
         whole = _in_proportion(counts, actors)
     population = scenario.population

@@ -72,7 +72,15 @@ class RewardBook:
         return [
             (
                 paid.account,
-                RewardEntry(header.height, header.time_ms, paid.amount, paid.cause, paid.report, final=False),
+                RewardEntry(
+                    header.height,
+                    header.time_ms,
+                    paid.amount,
+                    paid.cause,
+                    paid.report,
+                    final=False,
+                    campaign=paid.campaign,
+                ),
             )
             for paid in payments(found, self._block_reward)
         ]

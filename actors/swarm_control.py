@@ -1,14 +1,16 @@
 """A swarm behind the user interface's seam: implements `actors.control.Control` over the actors of a process."""
 
 from collections import Counter, OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import trio
 
 from actors.actor import Actor
 from actors.audit import UnauditableError, audit_report
+from actors.campaign_book import CampaignBook
+from actors.campaign_views import phase_begun
 from actors.control import (
     ActorSnapshot,
     ActorSummary,
@@ -26,12 +28,11 @@ from actors.control import (
     RunSnapshot,
     Submitted,
     TransactionView,
-    UnknownActorError,
     UnknownRecordError,
     Update,
 )
 from actors.facility import Facility
-from actors.ledger import FoundBlock, GatewayError, OutcomeUnknownError
+from actors.ledger import FoundBlock
 from actors.light_node import LightNode
 from actors.node import FullNode
 from actors.ordered_views import certificate_view, channel_view, ordered_core
@@ -40,6 +41,8 @@ from actors.reward_book import RewardBook
 from actors.scenario import ROLES
 from actors.sensing.mobility import Point
 from actors.swarm import Swarm
+from actors.swarm_access import Access, accounts_of, id_bytes
+from actors.swarm_campaigns import SwarmCampaigns
 from actors.update_stream import BoundedStream
 from actors.views import (
     actor_id,
@@ -63,14 +66,13 @@ from chain.errors import Refused
 from chain.genesis import kind_of
 from chain.ledgers.ordered.channel import ChannelConfig
 from chain.ledgers.ordered.ledger import OrderedLedger
-from chain.values import Account, BlockId, TxId
+from chain.values import BlockId, TxId
 
 MAX_STREAMS = 256
 MAX_SENT = 256
 DUPLICATE_CANDIDATES = 20
 STAGES = {"ballot": "open", "voted": "committed", "revealed": "revealed", "missed": "missed"}
 """Of a ballot, by the journal's kind of record."""
-T = TypeVar("T")
 
 
 class SwarmControl:
@@ -79,11 +81,14 @@ class SwarmControl:
     def __init__(self, swarm: Swarm) -> None:
         self._swarm = swarm
         self._world = swarm.world
+        self._access = Access(swarm)
         self._depth = swarm.world.genesis.ledger.finality_depth
         self._streams: list[BoundedStream] = []
         self._sent: OrderedDict[TxId, Content] = OrderedDict()
         """What was submitted here, which the ledger may not have yet."""
         self._rewards = RewardBook(self._world.genesis.ledger.block_reward)
+        self._flows = CampaignBook(self._world.network.registry)
+        self.campaigning = SwarmCampaigns(self._access, self._flows)
         swarm.watch(self)
         self._world.journal.listen(self._listen)
 
@@ -93,7 +98,7 @@ class SwarmControl:
         """See `Control.run`."""
         world, scenario = self._world, self._world.scenario
         place = world.city.place
-        reference = self._reference()
+        reference = self._access.reference()
         counts = Counter(member.role for member in self._swarm.members)
         return RunSnapshot(
             network=world.genesis.network,
@@ -112,6 +117,7 @@ class SwarmControl:
             finality_depth=world.genesis.ledger.finality_depth,
             reports=[(shown_status(status), n) for status, n in self._swarm.statuses()],
             elsewhere=self._swarm.pages,
+            campaigns=self.campaigning.count(),
             ledger=kind_of(world.genesis),
         )
 
@@ -128,7 +134,7 @@ class SwarmControl:
 
     def actor(self, actor: str) -> ActorSnapshot:
         """See `Control.actor`."""
-        found = self._find(actor)
+        found = self._access.find(actor)
         where = found.where()
         node = found.node
         accounts = accounts_of(found)
@@ -152,9 +158,9 @@ class SwarmControl:
         self, actor: str, *, status: str | None = None, after: str | None = None, limit: int = 200
     ) -> Sequence[ReportView]:
         """See `Control.reports`."""
-        found = self._find(actor)
+        found = self._access.find(actor)
         wanted = ledger_status(status) if status else ""
-        mark = TxId(_id_bytes(after)) if after else None
+        mark = TxId(id_bytes(after)) if after else None
         rows: list[Listed] = []
         while len(rows) < limit:
             page = min(limit - len(rows), MAX_PAGE)
@@ -167,44 +173,44 @@ class SwarmControl:
 
     async def report(self, actor: str, report: str) -> ReportView:
         """See `Control.report`."""
-        found = self._find(actor)
-        id_ = TxId(_id_bytes(report))
+        found = self._access.find(actor)
+        id_ = TxId(id_bytes(report))
         try:
-            row: Report = await self._ask(lambda: found.ledger.query("spatial", "report", id_))
+            row: Report = await self._access.ask(lambda: found.ledger.query("spatial", "report", id_))
         except UnknownRecordError:
             content = self._sent.get(id_)
             if content is None or content.requester not in accounts_of(found):
                 raise
-            outcome = await self._ask(lambda: found.ledger.outcome(id_))
+            outcome = await self._access.ask(lambda: found.ledger.outcome(id_))
             if outcome is None:
                 raise
             return sent_view(id_, content, outcome)
         progress = None
         if row.status == "assigned":
-            progress = await self._ask(lambda: found.ledger.query("spatial", "progress", id_))
+            progress = await self._access.ask(lambda: found.ledger.query("spatial", "progress", id_))
         return self._view(found, Listed(row, progress))
 
     async def audit(self, actor: str, report: str) -> AuditView:
         """See `Control.audit`."""
-        found = self._find(actor)
-        genesis, id_ = self._world.genesis, TxId(_id_bytes(report))
+        found = self._access.find(actor)
+        genesis, id_ = self._world.genesis, TxId(id_bytes(report))
         registry = self._world.network.registry
         try:
-            audit = await self._ask(lambda: audit_report(found.ledger, registry, genesis.spatial, id_))
+            audit = await self._access.ask(lambda: audit_report(found.ledger, registry, genesis.spatial, id_))
         except UnauditableError as error:
             raise UnknownRecordError(str(error)) from None
         return audit_view(audit)
 
     async def nearby(self, actor: str, type_: str, lat: float, lon: float) -> Sequence[ReportView]:
         """See `Control.nearby`."""
-        found = self._find(actor)
+        found = self._access.find(actor)
         now = self._world.clock.now_ms()
         rows = await self._list(found, "like", type_, *Point(lat, lon).e7, now, DUPLICATE_CANDIDATES)
         return [self._view(found, row) for row in rows]
 
     def ballots(self, actor: str) -> Sequence[BallotView]:
         """See `Control.ballots`."""
-        found = self._find(actor)
+        found = self._access.find(actor)
         if not isinstance(found, Worker):
             return []
         views = [
@@ -231,27 +237,27 @@ class SwarmControl:
 
     async def blocks(self, actor: str, *, before: int | None = None, limit: int = 25) -> Sequence[BlockSummary]:
         """See `Control.blocks`."""
-        found = self._find(actor)
-        heads = await self._ask(found.ledger.heads)
-        rows = await self._ask(lambda: found.ledger.headers(before, limit))
+        found = self._access.find(actor)
+        heads = await self._access.ask(found.ledger.heads)
+        rows = await self._access.ask(lambda: found.ledger.headers(before, limit))
         # The chain may have moved between the two answers; what is `finality_depth` deep in the second is final.
         final = max([heads.final.height, *(header.height - self._depth for header, _, _ in rows[:1])])
         return [block_summary(header, count, size, final) for header, count, size in rows]
 
     async def block(self, actor: str, ref: str) -> BlockView:
         """See `Control.block`."""
-        found = self._find(actor)
-        where: BlockId | int = int(ref) if ref.isdecimal() and len(ref) < 19 else BlockId(_id_bytes(ref))
-        block = await self._ask(lambda: found.ledger.block(where))
+        found = self._access.find(actor)
+        where: BlockId | int = int(ref) if ref.isdecimal() and len(ref) < 19 else BlockId(id_bytes(ref))
+        block = await self._access.ask(lambda: found.ledger.block(where))
         if block is None:
             raise UnknownRecordError(ref)
         return block_view(self._world, block)
 
     async def locate(self, actor: str, transaction: str) -> Located:
         """See `Control.locate`."""
-        found = self._find(actor)
-        id_ = TxId(_id_bytes(transaction))
-        outcome = await self._ask(lambda: found.ledger.outcome(id_))
+        found = self._access.find(actor)
+        id_ = TxId(id_bytes(transaction))
+        outcome = await self._access.ask(lambda: found.ledger.outcome(id_))
         if outcome is None:
             raise UnknownRecordError(transaction)
         header = outcome.header
@@ -264,19 +270,19 @@ class SwarmControl:
 
     async def mempool(self, actor: str, *, limit: int = 50) -> Sequence[TransactionView]:
         """See `Control.mempool`."""
-        found = self._find(actor)
-        waiting = await self._ask(lambda: found.ledger.waiting(limit))
+        found = self._access.find(actor)
+        waiting = await self._access.ask(lambda: found.ledger.waiting(limit))
         return [transaction_view(self._world, transaction, None) for transaction in waiting]
 
     # Commands. ------------------------------------------------------------------------------------------------
 
     async def submit_report(self, actor: str, type_: str, lat: float, lon: float) -> Submitted:
         """See `Control.submit_report`."""
-        found = self._find(actor)
+        found = self._access.find(actor)
         lat_e7, lon_e7 = Point(lat, lon).e7
         now = self._world.clock.now_ms()
         ledger = found.reporting_ledger() if isinstance(found, Requester) else found.ledger
-        outcome = await self._command(
+        outcome = await self._access.command(
             lambda: ledger.call("spatial", "submit", type_, lat_e7, lon_e7, now, stage="accepted")
         )
         self._sent[outcome.transaction] = Content(ledger.identity.account, type_, lat_e7, lon_e7, now)
@@ -286,19 +292,19 @@ class SwarmControl:
 
     async def vote(self, actor: str, report: str, *, confirm: bool) -> None:
         """See `Control.vote`."""
-        found = self._find(actor)
+        found = self._access.find(actor)
         await trio.lowlevel.checkpoint()
         if not isinstance(found, Worker):
             reason = "not_a_worker"
             raise CommandRefusedError(reason, f"{found.name} is a {found.role}; workers vote")
         try:
-            found.decide(TxId(_id_bytes(report)), confirm=confirm)
+            found.decide(TxId(id_bytes(report)), confirm=confirm)
         except Refused as refused:
             raise CommandRefusedError(refused.reason, refused.detail) from None
 
     async def attend(self, actor: str, *, attended: bool) -> None:
         """See `Control.attend`."""
-        found = self._find(actor)
+        found = self._access.find(actor)
         await trio.lowlevel.checkpoint()
         if not isinstance(found, Worker | Requester):
             reason = "cannot_be_attended"
@@ -313,7 +319,7 @@ class SwarmControl:
     async def updates(self, actor: str | None = None, *, buffer: int = 256) -> AsyncGenerator[BoundedStream, None]:
         """See `Control.updates`. Raises LedgerUnavailableError when too many browsers listen already."""
         if actor is not None:
-            actor = actor_id(self._find(actor).identity.account)
+            actor = actor_id(self._access.find(actor).identity.account)
         if len(self._streams) >= MAX_STREAMS:
             msg = f"{MAX_STREAMS} browsers listen already"
             raise LedgerUnavailableError(msg)
@@ -333,13 +339,15 @@ class SwarmControl:
     def jumped(self, node: FullNode) -> None:
         """See `actors.node.Witness`."""
         self._rewards.jumped(node.core.final.height)
+        self._flows.jumped(node.core.final.height)
 
     def committed(self, node: FullNode, found: FoundBlock) -> None:
         """See `actors.node.Witness`: one ledger node tells for all what joins, the first to know what is final."""
         if found.final:
             self._rewards.finalised(found)
+            self._flows.finalised(found)
             return
-        if node is not self._reference():
+        if node is not self._access.reference():
             return
         height, now = found.block.header.height, self._world.clock.now_ms()
         final_height = node.core.final.height
@@ -352,6 +360,9 @@ class SwarmControl:
                 if event.contract == "spatial" and "report" in (fields := event_fields(event)):
                     data = {"report": fields["report"].hex(), "event": event.name, "height": height}
                     self._publish(Update("report", now, data))
+                elif event.contract == "campaign":
+                    data = {"campaign": event_fields(event)["campaign"].hex(), "event": event.name, "height": height}
+                    self._publish(Update("campaign", now, data | {"phase": phase_begun(event.name)}))
         for account, entry in self._rewards.joined(found):
             data = {"actor": actor_id(account), "amount": entry.amount, "cause": entry.cause}
             self._publish(Update("reward", now, data), actor_id(account))
@@ -371,11 +382,6 @@ class SwarmControl:
 
     # Finding things. ------------------------------------------------------------------------------------------
 
-    def _reference(self) -> FullNode | None:
-        """The ledger node that speaks for the whole run."""
-        nodes = self._swarm.full_nodes
-        return nodes[0] if nodes else None
-
     def _ordered_cores(self) -> Sequence[OrderedLedger]:
         cores = [ordered_core(node.core) for node in self._swarm.full_nodes]
         return [core for core in cores if core is not None]
@@ -384,15 +390,9 @@ class SwarmControl:
         cores = self._ordered_cores()
         return cores[0].channel if cores else None
 
-    def _find(self, actor: str) -> Actor:
-        for found in self._swarm.actors.values():
-            if actor in (actor_id(found.identity.account), found.name):
-                return found
-        raise UnknownActorError(actor)
-
     def _summary(self, actor: Actor) -> ActorSummary:
         node = actor.node
-        core = node.core if isinstance(node, FullNode) else (r.core if (r := self._reference()) else None)
+        core = node.core if isinstance(node, FullNode) else (r.core if (r := self._access.reference()) else None)
         return ActorSummary(
             id=actor_id(actor.identity.account),
             name=actor.name,
@@ -406,44 +406,18 @@ class SwarmControl:
         )
 
     def _responses(self, actor: Actor) -> ResponseTimes | None:
-        node = self._reference()
+        node = self._access.reference()
         if not isinstance(actor, Facility) or node is None:
             return None
         return response_times(public_responses(node.core.final_state, actor.identity.account))
 
     async def _list(self, actor: Actor, method: str, *args: Any) -> Sequence[Listed]:
-        rows: Sequence[Listed] = await self._ask(lambda: actor.ledger.query("spatial", method, *args))
+        rows: Sequence[Listed] = await self._access.ask(lambda: actor.ledger.query("spatial", method, *args))
         return rows
 
     def _view(self, actor: Actor, row: Listed) -> ReportView:
-        core = node.core if (node := self._reference()) else None
+        core = node.core if (node := self._access.reference()) else None
         return report_view(row.report, row.progress, accounts_of(actor), core.final.time_ms if core else 0)
-
-    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await question()
-        except GatewayError as error:
-            raise LedgerUnavailableError(str(error)) from None
-        except Refused as refused:
-            raise UnknownRecordError(str(refused)) from None
-
-    async def _command(self, command: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await command()
-        except (GatewayError, OutcomeUnknownError) as error:
-            raise LedgerUnavailableError(str(error)) from None
-        except Refused as refused:
-            raise CommandRefusedError(refused.reason, self._told(refused)) from None
-
-    def _told(self, refused: Refused) -> str:
-        """The detail of a refusal for people, who do not count in E7."""
-        if refused.reason != "out_of_place":
-            return refused.detail
-        box = self.run().place
-        return (
-            f"latitudes from {box.lat_min:.5f} to {box.lat_max:.5f} and longitudes from {box.lon_min:.5f} to "
-            f"{box.lon_max:.5f} are allowed"
-        )
 
 
 def ledger_status(status: str) -> str:
@@ -452,22 +426,3 @@ def ledger_status(status: str) -> str:
     if name not in STATUSES:
         raise UnknownRecordError(status)
     return name
-
-
-def _id_bytes(text: str) -> bytes:
-    """An id as people write it. Raises UnknownRecordError unless it is 64 hex digits."""
-    try:
-        raw = bytes.fromhex(text)
-    except ValueError:
-        raw = b""
-    if len(raw) != 32:
-        raise UnknownRecordError(text[:80])
-    return raw
-
-
-def accounts_of(actor: Actor) -> Collection[Account]:
-    """An actor's own account and those of the pseudonyms that served it."""
-    own = [actor.identity.account]
-    if isinstance(actor, Worker | Requester) and actor.pseudonyms is not None:
-        own += actor.pseudonyms.used()
-    return frozenset(own)

@@ -142,6 +142,7 @@ class Payment:
     cause: str
     amount: int
     report: str | None
+    campaign: str | None = None
 
 
 def payments(found: FoundBlock, block_reward: int) -> Sequence[Payment]:
@@ -160,6 +161,10 @@ def payments(found: FoundBlock, block_reward: int) -> Sequence[Payment]:
                     Payment(worker, "worker", amount, report)
                     for worker, amount in zip(fields["workers"], fields["worker_rewards"], strict=True)
                 ]
+            elif (event.contract, event.name) == ("campaign", "rewarded"):
+                fields = event_fields(event)
+                campaign = fields["campaign"].hex()
+                paid.append(Payment(fields["worker"], "campaign", fields["amount"], None, campaign))
     return paid
 
 
@@ -230,7 +235,22 @@ def _arguments(world: World, transaction: Transaction) -> Sequence[tuple[str, st
 
 
 ACCOUNTS = frozenset(
-    {"account", "assigner", "candidates", "facility", "from", "requester", "sender", "to", "worker", "workers"}
+    {
+        "account",
+        "assigner",
+        "candidates",
+        "challenger",
+        "facility",
+        "from",
+        "late",
+        "oracle",
+        "oracles",
+        "requester",
+        "sender",
+        "to",
+        "worker",
+        "workers",
+    }
 )
 """Arguments and fields that hold accounts; other 32 bytes are hashes."""
 SHOWN_ITEMS = 16
@@ -244,10 +264,19 @@ def shown(name: str, value: Any) -> str:
     if isinstance(value, bytes):
         return actor_id(value) if name in ACCOUNTS and len(value) == ACCOUNT_BYTES else _cut(value.hex())
     if isinstance(value, tuple | list):
+        if any(isinstance(item, tuple | list) for item in value[:SHOWN_ITEMS]):
+            return " ".join(f"[{shown(name, item)}]" for item in value[:SHOWN_ITEMS])
         more = f", … {len(value)} in all" if len(value) > SHOWN_ITEMS else ""
         return ", ".join(shown(name, item) for item in value[:SHOWN_ITEMS]) + more
     if isinstance(value, msgspec.Struct):
-        return ", ".join(f"{key} {shown(key, getattr(value, key))}" for key in value.__struct_fields__)
+        pairs = [(key, getattr(value, key)) for key in value.__struct_fields__]
+        # A unit is told by the name, so that each of several has it.
+        each = [
+            (key, item)
+            for key, of in pairs
+            for item in (of if key.endswith("_ms") and isinstance(of, tuple) else (of,))
+        ]
+        return ", ".join(f"{key} {shown(key, item)}" for key, item in each)
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
     return _cut(str(value))

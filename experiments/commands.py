@@ -4,6 +4,7 @@ import sys
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -58,6 +59,11 @@ def bench(name: str, quick: bool, plot: Path | None, report_path: Path | None, a
 
 @click.command()
 @click.argument("name")
+@click.option(
+    "--ledger",
+    type=click.Choice(["pow", "ordered", "both"]),
+    help="Those that run on it, on it.  [default: each on its own; campaign: pow]",
+)
 @click.option("--defence", type=click.Choice(["on", "off", "both", "unscored"]), default="both", help="See above.")
 @click.option("--seeds", type=click.IntRange(1, 1000), default=1, help="Trials per row, seeds 1 to N.")
 @click.option("--quick/--full", "quick", default=True, help="Small trials, or large ones, some of which take minutes.")
@@ -70,6 +76,7 @@ def bench(name: str, quick: bool, plot: Path | None, report_path: Path | None, a
 @QUIET
 def attack(
     name: str,
+    ledger: Literal["pow", "ordered", "both"] | None,
     defence: str,
     seeds: int,
     quick: bool,
@@ -80,15 +87,16 @@ def attack(
     quiet: bool,
 ) -> None:
     """Attack in virtual time, with and without the defence. NAME is an attack, or "overlay", "chain", "votes",
-    "ordered" or "all".
+    "campaign", "ordered" or "all".
 
     Overlay: defence on is GossipSub v1.1 with scores; off is v1.0; unscored is v1.1 without scores. Quick is 40 honest peers
     and 60 attackers, full 200 and 800, which takes a minute or two of CPU time a trial and grows with the rate; the
-    reference evaluation has 120 messages of 2 KiB a second. Chain: replicas that mine; votes: whole populations; ordered: a
-    consortium of three organisations; off is a system without the very check, rule or policy. A share of seeds, or of attempts, is won. Ctrl-C keeps the rows so far, and
-    --report is written after each.
+    reference evaluation has 120 messages of 2 KiB a second. Chain: replicas that mine; votes and campaign: whole
+    populations; ordered: a consortium of three organisations; off is a system without the very check, rule or policy. A
+    share of seeds, or of attempts, is won. Attacks on campaigns run on either ledger: --ledger says on which, or both.
+    Ctrl-C keeps the rows so far, and --report is written after each.
     """
-    from actors.attack_table import NAMES, Runs, run
+    from actors.attack_table import NAMES, OVERLAY_NAMES, Runs, cases_on, run
 
     def keep(runs: Runs) -> None:
         # A link or a pipe (/dev/stdout) gets one report, at the end.
@@ -97,11 +105,14 @@ def attack(
 
     if name not in NAMES:
         raise click.BadParameter(f"one of {', '.join(NAMES)}", param_hint="NAME")
+    if name not in OVERLAY_NAMES and not cases_on(name, ledger):
+        raise click.BadParameter(f"{name} does not run on {ledger}", param_hint="--ledger")
     with errors():
         runs = run(
             name,
             defence,
             seeds,
+            ledger=ledger,
             full=not quick,
             tell=None if quiet else partial(click.echo, err=True),
             keep=keep,

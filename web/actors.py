@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 
 from quart import Blueprint, Response, flash, request, url_for
 from werkzeug.datastructures import MultiDict
@@ -12,6 +11,7 @@ from actors.control import CommandRefusedError, LedgerUnavailableError, ReportVi
 from web import wording
 from web.answer import BadInputError, as_json, attached, page, see_other, short_text
 from web.chart import chart, marked
+from web.fields import degrees
 
 blueprint = Blueprint("actors", __name__, url_prefix="/actors/<actor>")
 
@@ -20,7 +20,7 @@ LISTED = 12
 PAST_BALLOTS = 5
 BLOCKS = 16
 
-NUMBER = re.compile(r"[+-]?\d{1,3}(\.\d{1,12})?", re.ASCII)
+CAMPAIGN = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -93,8 +93,9 @@ async def vote(actor: str, report: str) -> Response:
 
 @blueprint.post("/attend")
 async def attend(actor: str) -> Response:
-    """Take over (``attended`` is ``true``) or give back (``false``)."""
-    wish = (await request.form).get("attended", "")
+    """Take over (``attended`` is ``true``) or give back (``false``); back to the page of a ``campaign`` if one is named."""
+    form = await request.form
+    wish, campaign = form.get("attended", ""), form.get("campaign", "")
     if wish not in {"true", "false"}:
         raise BadInputError("attended", "attended is either true or false.")
     try:
@@ -102,6 +103,8 @@ async def attend(actor: str) -> Response:
     except CommandRefusedError as refusal:
         return await _page(actor, Draft(), status=409, attend_refusal=refusal)
     await flash("You decide for this actor now." if wish == "true" else "This actor decides for itself again.")
+    if CAMPAIGN.fullmatch(campaign):
+        return see_other(url_for("campaigns.campaign", actor=actor, campaign=campaign))
     return see_other(url_for("actors.actor", actor=actor))
 
 
@@ -144,7 +147,7 @@ def _draft(form: MultiDict[str, str]) -> Draft:
     if draft.type not in attached().run().report_types:
         draft.errors["type"] = "Choose one of the types of this run."
     for name, text, limit in (("lat", draft.lat, 90), ("lon", draft.lon, 180)):
-        if _degrees(text, limit) is None:
+        if degrees(text, limit) is None:
             draft.errors[name] = f"Degrees from −{limit} to {limit} with a decimal point, such as 52.51630."
     return draft
 
@@ -154,11 +157,3 @@ def _parse(source: MultiDict[str, str]) -> tuple[str, float, float]:
     for name, text in draft.errors.items():
         raise BadInputError(name, text)
     return draft.type, float(draft.lat), float(draft.lon)
-
-
-def _degrees(text: str, limit: float) -> float | None:
-    """A plain decimal within ±`limit`; None for everything else, such as ``nan``, ``1e999`` or 40 kB of digits."""
-    if not NUMBER.fullmatch(text):
-        return None
-    value = float(text)
-    return value if isfinite(value) and abs(value) <= limit else None

@@ -9,7 +9,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from actors.control import CommandRefusedError, Control, LedgerUnavailableError, UnknownActorError, UnknownRecordError
-from web import actors, blocks, channel, guard, live, metrics, reports, runs, search, wording
+from web import actors, blocks, campaigns, channel, guard, live, metrics, reports, runs, search, wording
 from web.answer import BadInputError
 from web.assets import Assets
 
@@ -45,6 +45,7 @@ def create_app(
         actors.blueprint,
         reports.blueprint,
         blocks.blueprint,
+        campaigns.blueprint,
         channel.blueprint,
         search.blueprint,
         live.blueprint,

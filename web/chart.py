@@ -17,6 +17,10 @@ LABEL = 60
 """Room for the label of a meridian, to the right of it."""
 MARGIN = 0.04
 """Of the place, on each side."""
+ROOM = 0.15
+"""Beside what a box encloses, of its extent, on each side."""
+LEAST_DEGREES = 0.0005
+"""What a box encloses is taken to be this large: some 50 m."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,16 @@ def chart(place: Place) -> Chart:
     aspect = (lat_max - lat_min) / ((lon_max - lon_min) * max(cos(radians((lat_min + lat_max) / 2)), 0.01))
     height = min(max(round(WIDTH * aspect), MIN_HEIGHT), MAX_HEIGHT)
     return Chart(lat_min, lat_max, lon_min, lon_max, WIDTH, height)
+
+
+def enclosing(points: Sequence[tuple[float, float]], otherwise: Place) -> Place:
+    """The box around places (lat, lon), with room beside them; without any, another place."""
+    if not points:
+        return otherwise
+    lats, lons = [lat for lat, _ in points], [lon for _, lon in points]
+    high = max(max(lats) - min(lats), LEAST_DEGREES) * ROOM
+    wide = max(max(lons) - min(lons), LEAST_DEGREES) * ROOM
+    return Place(otherwise.name, min(lats) - high, max(lats) + high, min(lons) - wide, max(lons) + wide)
 
 
 def marked(drawing: Chart, reports: Sequence[ReportView]) -> Sequence[ReportView]:

@@ -1,4 +1,4 @@
-"""From a height, a hash, a report, a transaction or an actor's name or id to its page."""
+"""From a height, a hash, a report, a campaign, a transaction or an actor's name or id to its page."""
 
 import re
 
@@ -23,7 +23,7 @@ async def search() -> Response:
     if actor:
         control.actor(actor)
     else:
-        actor = _some_ledger_node()
+        actor = some_ledger_node()
     hits = await _records(actor, query.lower()) if query and actor else []
     actors = _actors(query, exactly=bool(hits)) if query else []
     hits += [("actor", url_for("actors.actor", actor=match.id), match.name) for match in actors[:MOST]]
@@ -50,17 +50,32 @@ async def _records(actor: str, query: str) -> list[tuple[str, str, str]]:
         except UnknownRecordError:
             pass
     if HASH.fullmatch(query) and not hits:  # a report is named by its transaction, and links to its block
-        try:
-            at = await control.locate(actor, query)
-        except UnknownRecordError:
-            return hits
-        text = f"Transaction {at.transaction}"
-        if at.block is None:
-            url = url_for("blocks.blocks", actor=actor, _anchor=f"tx-{at.transaction}")
-        else:
-            url = url_for("blocks.block", actor=actor, ref=at.block, _anchor=f"tx-{at.transaction}")
-        hits.append(("transaction", url, text))
+        hits = [*await _campaign(actor, query), *await _transaction(actor, query)]
     return hits
+
+
+async def _campaign(actor: str, query: str) -> list[tuple[str, str, str]]:
+    control = attached()
+    if not control.run().campaigns:
+        return []
+    try:
+        id_ = (await control.campaigning.campaign(actor, query)).summary.id
+    except UnknownRecordError:
+        return []
+    return [("campaign", url_for("campaigns.campaign", actor=actor, campaign=id_), f"Campaign {id_}")]
+
+
+async def _transaction(actor: str, query: str) -> list[tuple[str, str, str]]:
+    try:
+        at = await attached().locate(actor, query)
+    except UnknownRecordError:
+        return []
+    anchor = f"tx-{at.transaction}"
+    if at.block is None:
+        url = url_for("blocks.blocks", actor=actor, _anchor=anchor)
+    else:
+        url = url_for("blocks.block", actor=actor, ref=at.block, _anchor=anchor)
+    return [("transaction", url, f"Transaction {at.transaction}")]
 
 
 def _actors(query: str, *, exactly: bool) -> list[ActorSummary]:
@@ -72,6 +87,7 @@ def _actors(query: str, *, exactly: bool) -> list[ActorSummary]:
     return [actor for actor in actors if query.lower() in actor.name.lower()]
 
 
-def _some_ledger_node() -> str:
+def some_ledger_node() -> str:
+    """The first ledger node, for who looks with nobody's eyes; another actor where there is none."""
     actors = attached().actors()
     return next((actor.id for actor in actors if actor.ledger_node), actors[0].id if actors else "")

@@ -30,7 +30,89 @@ AUDITS = {
 }
 """What an audit of a draw came to."""
 
+PHASES = {
+    "registration": ("Registration", "Oracles register"),
+    "publishing": ("Publishing", "Requesters publish tasks"),
+    "bidding": ("Bidding", "Workers bid the paths that they would walk"),
+    "selection": ("Selection", "An oracle that chance drew computes which paths are taken"),
+    "collection": ("Collection", "Workers walk, sense, and commit to what they found"),
+    "submission": ("Submission", "Workers open their commitments and hand data over"),
+    "done": ("Done", "Rewards are paid out"),
+    "closed": ("Closed", "The campaign has ended for good"),
+}
+"""Phase of a campaign → (label, what happens in it), in order."""
+
+STAGES = {
+    "bid": ("Bid", "It waits for the selection"),
+    "not_selected": ("Not selected", "Its deposit goes back"),
+    "selected": ("Selected", "It has to commit to its data"),
+    "committed": ("Committed", "It has to open its commitment"),
+    "submitted": ("Submitted", "Its data fit its commitment"),
+    "paid": ("Paid", "It has its rewards and its deposit"),
+    "lost": ("Lost", "Its data did not come: its deposit goes to the requesters"),
+    "void": ("Void", "The cycle came to nothing: its deposit goes back"),
+}
+"""Stage of a bid → (label, what that means)."""
+
+PURSES = {"task": "Rewards", "bid": "Deposits", "oracle": "Stakes", "bond": "Bond"}
+"""What money is locked for."""
+
+OUTCOMES = {
+    "held": "held",
+    "rewarded": "paid to workers",
+    "unspent": "back to requesters",
+    "returned": "given back",
+    "forfeited": "lost to requesters",
+    "penalised": "paid as penalties",
+    "bounty": "paid as bounties",
+}
+"""What became of it."""
+
+FLOWS = {
+    ("task", "locked"): "Rewards locked",
+    ("task", "rewarded"): "Reward",
+    ("task", "unspent"): "Not spent",
+    ("bid", "locked"): "Deposit locked",
+    ("bid", "returned"): "Deposit back",
+    ("bid", "forfeited"): "Deposit lost",
+    ("oracle", "locked"): "Stake locked",
+    ("oracle", "returned"): "Stake back",
+    ("oracle", "penalised"): "Penalty",
+    ("bond", "locked"): "Bond locked",
+    ("bond", "returned"): "Bond back",
+    ("bond", "bounty"): "Bounty for moving the phase",
+}
+"""(purse, kind) of a flow of money → what it was."""
+
+REFUSALS = {
+    "wrong_phase": "The campaign is in another phase now.",
+    "phase_over": "The time for that is over.",
+    "number_taken": "Others took the task's number first. Try again.",
+    "campaign_full": "The campaign has no room left.",
+    "out_of_range": "That place is not on the globe.",
+    "zero_reward": "A sample must be worth something.",
+    "bad_samples": "So many samples cannot be wanted.",
+    "time_out_of_collection": "The best time lies outside the collection.",
+    "bad_interval": "The interval must be longer than nothing.",
+    "insufficient_balance": "This actor does not have the money that would be locked.",
+    "bid_twice": "This actor has bid in this cycle already.",
+    "seat_taken": "Others took the seat first. Try again.",
+    "empty_path": "A path needs a task.",
+    "unknown_task": "There is no such task in this cycle.",
+    "arrival_out_of_window": "The path reaches a task outside its time.",
+    "too_fast": "Nobody can walk that fast here.",
+    "cannot_walk": "This actor cannot walk that.",
+    "not_a_worker": "This actor does not walk.",
+}
+"""Why the ledger or a device refuses what forms about campaigns ask for, in words; others go by their names."""
+
+EARLIEST_MS = 1_000_000_000_000
+"""What is less is a length of time, not a moment: that is in 2001, and some 30 years are longer than anything here takes."""
+
 MICRO = 1_000_000
+
+MONEY = frozenset({"amount", "bond", "bounty", "deposit", "penalty", "reward", "stake"})
+"""Names of arguments and fields that are micro-credits."""
 
 
 def state_label(status: str) -> str:
@@ -80,6 +162,16 @@ def span(ms: int) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
+
+
+def hour(ms: int) -> str:
+    """The time of day, UTC, to the second."""
+    return _moment(ms, "%H:%M:%S")
+
+
+def local(ms: int) -> str:
+    """For ``<input type="datetime-local">``, to the second, rounded up."""
+    return _moment(-(-ms // 1000) * 1000, "%Y-%m-%dT%H:%M:%S")
 
 
 def credits_(micro: int) -> str:
@@ -134,10 +226,15 @@ def readable(text: str, name: str) -> str:
     if name.endswith("_e7"):
         return f"{int(text) / 1e7:.7f}°"
     if name.endswith("_ms"):
-        return f"{clock(int(text))} UTC"
-    if name == "amount" or name.endswith(("_reward", "_rewards")):
+        return f"{clock(int(text))} UTC" if int(text) >= EARLIEST_MS else f"{int(text) / 1000:g} s"
+    if name in MONEY or name.endswith(("_reward", "_rewards")):
         return f"{credits_(int(text))} credits"
     return text
+
+
+def quality(share: float) -> str:
+    """0 to 1 in per cent, rounded down: what is not perfect must not read so."""
+    return f"{int(share * 100)} %"
 
 
 def install(app: Quart) -> None:
@@ -148,6 +245,9 @@ def install(app: Quart) -> None:
         credits=credits_,
         degrees=degrees,
         exact_credits=exact_credits,
+        hour=hour,
+        local=local,
+        quality=quality,
         grouped=grouped,
         iso=iso,
         label=label,
@@ -158,5 +258,13 @@ def install(app: Quart) -> None:
         state_label=state_label,
         state_meaning=state_meaning,
     )
-    app.jinja_env.globals["STATES"] = STATES
-    app.jinja_env.globals["AUDITS"] = AUDITS
+    app.jinja_env.globals.update(
+        STATES=STATES,
+        AUDITS=AUDITS,
+        PHASES=PHASES,
+        STAGES=STAGES,
+        PURSES=PURSES,
+        OUTCOMES=OUTCOMES,
+        FLOWS=FLOWS,
+        REFUSALS=REFUSALS,
+    )

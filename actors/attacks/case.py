@@ -1,10 +1,12 @@
-"""What an attack on a ledger or on the votes is made of: whom it threatens, what counts as won, what should prevent it."""
+"""What an attack on a ledger, on votes or on campaigns is made of: whom it threatens, what counts as won, what should prevent it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-Family = Literal["chain", "votes", "ordered"]
+from chain.genesis import LedgerKind
+
+Family = Literal["chain", "votes", "ordered", "campaign"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,14 @@ class Size:
     """Attempts at somebody's money."""
     blocks: int
     """Over which a miner's share, or the pace of the chain, is measured."""
+    cycles: int
+    """Of a campaign, in each of which whoever attacks it does so."""
 
 
-TINY = Size(reports=3, payments=4, blocks=200)
+TINY = Size(reports=3, payments=4, blocks=200, cycles=1)
 """For tests: too small for intervals that say much."""
-QUICK = Size(reports=8, payments=12, blocks=500)
-FULL = Size(reports=30, payments=40, blocks=2_000)
+QUICK = Size(reports=8, payments=12, blocks=500, cycles=3)
+FULL = Size(reports=30, payments=40, blocks=2_000, cycles=10)
 
 Trial = Callable[[bool, int, Size], Measured]
 """``(defended, seed, size)``: one trial, which follows from its arguments alone."""
@@ -57,8 +61,11 @@ class Case:
     defence: str
     """What is on; what stands in its place when it is off."""
     source: str
-    """Section of spec/spatial.md, or the literature."""
+    """Section of the spec of what is attacked, or the literature."""
     run: Trial
+    """On the ledger that the family is about: proof of work, but for ``ordered``."""
+    ordered: Trial | None = None
+    """The same on an ordered ledger, where the attack is on what runs on both."""
     limit: float = 0.0
     """The attack stands when a larger share of its attempts is won than this."""
     stands: str = ""
@@ -67,6 +74,13 @@ class Case:
     """Why it fails without the defence too, where that is so."""
     predicted: tuple[float | None, float | None] = (None, None)
     """The share that theory gives without the defence and with it, where there is a theory."""
+
+    @property
+    def trials(self) -> Mapping[LedgerKind, Trial]:
+        """By ledger; the first is the one that it runs on when none is asked for."""
+        if self.family == "ordered":
+            return {"ordered": self.run}
+        return {"pow": self.run} if self.ordered is None else {"pow": self.run, "ordered": self.ordered}
 
 
 def by_name(cases: Sequence[Case]) -> dict[str, Case]:

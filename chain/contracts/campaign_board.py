@@ -25,7 +25,13 @@ from chain.values import Account
 
 
 def check_terms(ctx: Context, terms: Terms) -> None:
-    """Refuses ``bad_terms`` with the name of the field.
+    """Refuses ``bad_terms`` with the name of the field."""
+    if name := wrong_term(terms):
+        ctx.refuse("bad_terms", name)
+
+
+def wrong_term(terms: Terms) -> str:
+    """The first field that does not fit the others, or nothing.
 
     Whoever steps in as soon as it may finds the next phase worth beginning (`begin_by_ms`), challenges or not.
     """
@@ -40,9 +46,7 @@ def check_terms(ctx: Context, terms: Terms) -> None:
         ("check", terms.check in CHECKS),
         ("oracles", list(terms.oracles) == sorted(set(terms.oracles))),
     )
-    for name, good in checks:
-        if not good:
-            ctx.refuse("bad_terms", name)
+    return next((name for name, good in checks if not good), "")
 
 
 # Keys. Everything of one cycle lies together, tasks by number and what workers do by their accounts. ----------------

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec.structs import replace
 
-from chain.contract import Context, query
+from chain.contract import Context, query, state_key
 from chain.contracts.campaign_board import (
     accepted_of,
     bid_key,
@@ -25,6 +25,7 @@ from chain.contracts.campaign_board import (
     tasks_of,
 )
 from chain.contracts.campaign_records import Bid, Campaign, CampaignId, Cycle, Draw, Oracle, Progress, Standing, Task
+from chain.state import WorldState
 from chain.values import AccountField, Natural, TxId, Value
 
 MAX_PAGE = 50
@@ -128,6 +129,11 @@ def purses(ctx: Context, campaign: CampaignId) -> tuple[Purse, ...]:
         *(("bid", bid.worker, bid_key(found, bid.worker)) for bid in bids_of(ctx, found)),
     )
     return tuple(Purse(kind, name, amount) for kind, name, purse in held if (amount := ctx.locked(purse)))
+
+
+def count_campaigns(state: WorldState) -> int:
+    """How many were deployed; for people, since it costs a scan."""
+    return sum(1 for _ in state.scan(state_key("campaign", b"listed/")))
 
 
 def _at(ctx: Context, campaign: CampaignId, cycle: int) -> Campaign:

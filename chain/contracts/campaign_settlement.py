@@ -13,6 +13,7 @@ from chain.contracts.campaign_board import (
     bid_key,
     chosen_of,
     cycle_key,
+    dispute_key,
     during,
     open_disputes,
     settlement_key,
@@ -42,17 +43,16 @@ def distribute_rewards(ctx: Context, campaign: CampaignId, count: Count) -> bool
     if before.over:
         ctx.refuse("already_settled")
     tasks = tasks_of(ctx, found)
-    kept = {} if found.void else _kept(ctx, found)
+    selected = {} if found.void else chosen_of(ctx, found)
     left, next_task, after = count, before.tasks, before.after
     for task in tasks:
         if task.number < next_task:
             continue
         if left == 0:
             break
-        _settle_task(ctx, found, task, kept)
+        _settle_task(ctx, found, task, selected)
         left, next_task = left - 1, task.number + 1
     else:
-        failed = set() if found.void else set(chosen_of(ctx, found)) - {w for w, (_, whole) in kept.items() if whole}
         requesters = {task.number: task.requester for task in tasks}
         prefix = b"bid/" + cycle_key(found)
         for key, bid in ctx.scan(prefix, Bid, start=prefix + after):
@@ -60,7 +60,12 @@ def distribute_rewards(ctx: Context, campaign: CampaignId, count: Count) -> bool
                 continue
             if left == 0:
                 break
-            _settle_bid(ctx, found, bid, requesters, failed=bid.worker in failed)
+            chosen = selected.get(bid.worker)
+            # Disputes are looked up where they count, for all of them together may cost more than a call can.
+            failed = chosen is not None and (
+                not chosen.opened or next(open_disputes(ctx, found, bid.worker), None) is not None
+            )
+            _settle_bid(ctx, found, bid, requesters, failed=failed)
             left, after = left - 1, bid.worker
         else:
             ctx.put(settlement_key(found), Settlement(next_task, after, True))
@@ -70,27 +75,12 @@ def distribute_rewards(ctx: Context, campaign: CampaignId, count: Count) -> bool
     return False
 
 
-def _kept(ctx: Context, found: Campaign) -> Mapping[Account, tuple[frozenset[int], bool]]:
-    """Selected workers whose data came, with the tasks that they are paid for, and whether for all that they won."""
-    kept = {}
-    for worker, chosen in chosen_of(ctx, found).items():
-        if chosen.opened:
-            paid = _undisputed(ctx, found, worker, chosen)
-            kept[worker] = paid, len(paid) == len(chosen.wins)
-    return kept
-
-
-def _undisputed(ctx: Context, found: Campaign, worker: Account, chosen: Chosen) -> frozenset[int]:
-    return frozenset(chosen.wins) - set(open_disputes(ctx, found, worker))
-
-
-def _settle_task(
-    ctx: Context, found: Campaign, task: Task, kept: Mapping[Account, tuple[frozenset[int], bool]]
-) -> None:
+def _settle_task(ctx: Context, found: Campaign, task: Task, selected: Mapping[Account, Chosen]) -> None:
     purse = task_key(found, task.number)
-    for worker, (due, _) in kept.items():
+    for worker, chosen in selected.items():
+        won = chosen.opened and task.number in chosen.wins
         # Results that nobody checked may name more winners than there are rewards.
-        if task.number in due and ctx.locked(purse) >= task.reward:
+        if won and ctx.locked(purse) >= task.reward and not ctx.get(dispute_key(found, worker, task.number), bool):
             paid = ctx.release(purse, worker, task.reward)
             ctx.emit("rewarded", campaign=found.id, cycle=found.cycle, task=task.number, worker=worker, amount=paid)
     if unspent := ctx.locked(purse):

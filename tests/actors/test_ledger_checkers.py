@@ -7,7 +7,7 @@ from actors.ledger_checkers import check_chain, executed_alone
 from chain.codec import encode
 from chain.contract import event_fields
 from chain.state import Version
-from chain.transition import apply_block
+from tests.actors.altered_chain import again, altered, twice, without
 from tests.chain.town import Town
 from tests.strategies import account
 
@@ -23,54 +23,7 @@ def town():
 
 @pytest.fixture(scope="module")
 def chain(town):
-    state, found = town.network.state, []
-    for block in town.blocks[1:]:
-        executing = block.header.height
-        applied = apply_block(
-            town.network, state, block, final_ids=lambda height, executing=executing: town.final_id(executing, height)
-        )
-        state = applied.state
-        found.append((block, applied.receipts))
-    assert state.root == town.state.root
-    return found
-
-
-def altered(chain, name, change):
-    """The chain in which the first event of a name is what `change` makes of its fields: fields, None, or a list."""
-    done = False
-    result = []
-    for block, receipts in chain:
-        told = []
-        for receipt in receipts:
-            events = []
-            for event in receipt.events:
-                if event.name != name or done:
-                    events.append(event)
-                    continue
-                done = True
-                made = change(event_fields(event))
-                made = made if isinstance(made, list) else [made] if made is not None else []
-                events += [replace(event, data=encode(tuple(sorted(fields.items())))) for fields in made]
-            told.append(replace(receipt, events=tuple(events)))
-        result.append((block, tuple(told)))
-    assert done
-    return result
-
-
-def without(chain, name):
-    return altered(chain, name, lambda _: None)
-
-
-def twice(chain, name):
-    return altered(chain, name, lambda fields: [fields, fields])
-
-
-def again(chain, name):
-    """What a transaction did is in the block after it once more."""
-    place = next(n for n, (_, receipts) in enumerate(chain) if any(e.name == name for r in receipts for e in r.events))
-    block, receipts = chain[place]
-    header = replace(block.header, height=len(chain) + 1)
-    return [*chain, (replace(block, header=header), receipts)]
+    return list(zip(town.blocks[1:], town.receipts, strict=True))
 
 
 WRONG = {

@@ -139,3 +139,15 @@ def test_a_population_without_miners_or_people_can_be_founded():
     scenario = convert({"population": {role: {"count": 0} for role in ("requester", "worker", "miner")}})
     members, city = members_of(scenario)
     assert found(scenario, city, members, 0).ledger.initial_difficulty == 1
+
+
+def test_a_larger_population_has_no_more_campaigns():
+    scenario = convert(
+        {
+            "systems": ["campaign"],
+            "population": {"organizer": {"count": 1}, "oracle": {"count": 3}, "worker": {"count": 15}},
+        }
+    )
+    result = taking_part(scaled(scenario, 10 * scenario.actors))
+    assert result["organizer"] == 1
+    assert (result["oracle"], result["worker"]) == (31, 154)  # in proportion to all but the organizer

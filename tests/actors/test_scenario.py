@@ -120,6 +120,14 @@ TOGETHER = {
         "ledger": {"kind": "ordered", "ordered": {"writers": ""}},
         "population": {"worker": {"pseudonyms": True}},
     },
+    "campaign.phases.grace: a phase that is moved on so late": {
+        "systems": ["campaign"],
+        "campaign": {"phases": {"grace": 7.0}},
+    },
+    "campaign.oracles.challenge_s: a phase that is moved on so late": {
+        "systems": ["campaign"],
+        "campaign": {"oracles": {"challenge_s": 17.0}},
+    },
 }
 
 

@@ -27,6 +27,7 @@ from chain.contracts.campaign_records import (
     Task,
     Terms,
 )
+from chain.genesis import Genesis
 from chain.values import Receipt, TxId
 from tests.chain.town import SALT, Town
 from tests.strategies import account, genesis
@@ -66,15 +67,15 @@ TERMS = Terms(
 class Fair(Town):
     """A campaign of its organizer's. Calls are a millisecond apart unless told."""
 
-    def __init__(self, **terms: Any) -> None:
-        super().__init__(genesis(balances=tuple((who, FOUNDED) for who in PEOPLE)))
+    def __init__(self, founding: Genesis | None = None, **terms: Any) -> None:
+        super().__init__(founding or genesis(balances=tuple((who, FOUNDED) for who in PEOPLE)))
         self.terms = replace(TERMS, **terms)
         self.campaign = TxId(self.do(ORGANIZER, "deploy", self.terms).transaction)
 
     def copy(self) -> "Fair":
         """One that goes its own way from here."""
         other = copy(self)
-        other.blocks, other.events = [*self.blocks], [*self.events]
+        other.blocks, other.events, other.receipts = [*self.blocks], [*self.events], [*self.receipts]
         return other
 
     # Calls. -------------------------------------------------------------------------------------------------------

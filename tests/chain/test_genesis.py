@@ -152,8 +152,8 @@ def test_a_network_has_one_kind_of_ledger():
         _ = proof_of_work.ordered
     with pytest.raises(TypeError):
         PowLedger(ordered)
-    assert proof_of_work.registry.contracts == ("accounts", "spatial")
-    assert ordered.registry.contracts == ("accounts", "channel", "spatial")
+    assert proof_of_work.registry.contracts == ("accounts", "campaign", "spatial")
+    assert ordered.registry.contracts == ("accounts", "campaign", "channel", "spatial")
     assert CHANNEL_KEY not in proof_of_work.state
 
 

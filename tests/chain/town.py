@@ -29,6 +29,8 @@ class Town:
         self.state = self.network.state
         self.time_ms = self.network.genesis.time_ms
         self.events: list[Event] = []
+        self.receipts: list[tuple[Receipt, ...]] = []
+        """Of all blocks but genesis."""
 
     @property
     def height(self) -> int:
@@ -66,6 +68,7 @@ class Town:
         )
         self.blocks.append(block)
         self.state = applied.state
+        self.receipts.append(applied.receipts)
         self.events += [event for receipt in applied.receipts for event in receipt.events]
         return applied.receipts
 

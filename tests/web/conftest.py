@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 import trio
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
 from quart_trio import QuartTrio
 
 from tests.web import chromium
@@ -29,6 +31,25 @@ class Site:
         return self.url.rstrip("/") + path
 
 
+class Compiled(BytecodeCache):
+    """Templates are compiled once for all apps of the tests: that takes longer than most tests."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._code:
+            bucket.bytecode_from_string(self._code[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+@pytest.fixture(scope="session")
+def compiled() -> Compiled:
+    return Compiled()
+
+
 @pytest.fixture
 def population() -> FixedPopulation:
     return FixedPopulation()
@@ -41,8 +62,10 @@ def assets() -> Assets:
 
 
 @pytest.fixture
-def app(population, assets) -> QuartTrio:
-    return create_app(population, secret=SECRET, allowed_hosts=HOSTS, assets=assets)
+def app(population, assets, compiled) -> QuartTrio:
+    made = create_app(population, secret=SECRET, allowed_hosts=HOSTS, assets=assets)
+    made.jinja_env.bytecode_cache = compiled
+    return made
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ from actors.control import (
     UnknownRecordError,
     Update,
 )
+from tests.web.fixed_campaigns import FixedCampaigns
 
 START_MS = 1_790_000_000_000
 PLACE = Place("Berlin Mitte", 52.500, 52.540, 13.360, 13.440)
@@ -131,6 +132,7 @@ class FixedPopulation:
         self.refuse_next: CommandRefusedError | None = None
         self.ledger_answers = True
         self.streams: list[Stream] = []
+        self.campaigning = FixedCampaigns(START_MS + 80_000, self.by_name, self._ask, ident)
 
     def by_name(self, name: str) -> str:
         """The id of an actor."""
@@ -176,6 +178,7 @@ class FixedPopulation:
             final_height=35,
             block_interval_ms=2000,
             finality_depth=6,
+            campaigns=self.campaigning.count(),
             reports=[(status, sum(view.status == status for view in self.found)) for status in STATUSES],
         )
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.control import CommandRefusedError
 from tests.web.conftest import HOSTS, SECRET
 from tests.web.ordered_population import OrderedPopulation
 from web.app import create_app
@@ -39,6 +40,8 @@ def paths(population, worker):
         "reports": f"/actors/{worker}/reports",
         "report": f"/actors/{worker}/reports/{population.found[3].id}",
         "audit": f"/actors/{worker}/reports/{population.found[3].id}/audit",
+        "campaigns": f"/actors/{worker}/campaigns",
+        "campaign": f"/actors/{worker}/campaigns/{population.campaigning.ids[0]}",
         "blocks": f"/actors/{worker}/blocks",
         "block": f"/actors/{worker}/blocks/39",
         "search": "/search?q=er-0",
@@ -54,7 +57,7 @@ async def test_axe_finds_nothing(site, browser, worker, look):
     for name, path in paths(site.population, worker).items():
         await page.command("Emulation.setScriptExecutionDisabled", value=look == "without scripts")
         await page.goto(site.path(path))
-        if look != "without scripts" and name in {"actor", "miner"}:
+        if look != "without scripts" and name in {"actor", "miner", "campaign"}:
             await page.wait("document.querySelector('.map--interactive, .map__drawing--pick, #map-help[hidden]')")
         wrong += [f"{name}: {line}" for line in await violations(page)]
     assert wrong == []
@@ -68,6 +71,28 @@ async def test_axe_finds_nothing_in_a_refused_form(site, browser, worker):
     async with page.loading():
         await page.click("#report-form button:not(.quiet)")
     assert await violations(page) == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+async def test_axe_finds_nothing_on_a_campaign_as_it_goes_on(site, browser, worker, dark):
+    """A path that is planned, a bid that is refused, a selection, and a phone's view of it."""
+    campaigns = site.population.campaigning
+    page = await browser.page(dark=dark, width=360 if dark else 1280)
+    address = site.path(f"/actors/{worker}/campaigns/{campaigns.ids[0]}")
+    campaigns.set_phase("bidding")
+    await page.goto(address)
+    async with page.loading():
+        await page.click("#plan-form button")
+    wrong = [f"planned: {line}" for line in await violations(page)]
+    campaigns.refuse_next = CommandRefusedError("cannot_walk", "within reach together: 3")
+    async with page.loading():
+        await page.click("#bid-form button")
+    wrong += [f"refused: {line}" for line in await violations(page)]
+    campaigns.set_phase("collection")
+    campaigns.select()
+    await page.goto(address)
+    wrong += [f"selected: {line}" for line in await violations(page)]
+    assert wrong == []
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])

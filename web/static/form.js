@@ -1,8 +1,33 @@
 // The report form: a place comes from the map, and reports nearby are shown before anything is sent.
 const PAUSE_MS = 300;
 
-/** Returns `choose(lat, lon)`, which fills in the place; null where no report can be written. */
+/** Returns `choose(lat, lon)`, which fills in the place; null where nothing has one. */
 export function startForm() {
+  return startReport() ?? startTask();
+}
+
+/** A task's place is shown on the map as it is typed, and chosen there. The form may come and go. */
+function startTask() {
+  const holder = document.getElementById("act");
+  if (!holder) return null;
+  const fields = () => document.getElementById("task-form")?.elements;
+  const show = () => {
+    const { lat, lon } = fields() ?? {};
+    if (!lat?.value || !lon?.value) return;
+    document.dispatchEvent(new CustomEvent("chosen", { detail: { lat: Number(lat.value), lon: Number(lon.value) } }));
+  };
+  holder.addEventListener("input", show);
+  document.addEventListener("map", show);
+  return (latitude, longitude) => {
+    const found = fields();
+    if (!found) return;
+    found.lat.value = latitude.toFixed(6);
+    found.lon.value = longitude.toFixed(6);
+    show();
+  };
+}
+
+function startReport() {
   const form = document.getElementById("report-form");
   if (!form) return null;
   const { type, lat, lon } = form.elements;

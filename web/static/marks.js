@@ -1,5 +1,6 @@
 // Report states on the canvas: a shape and a colour each, the same as in the legend.
 const SIZE = 8;
+const NARROW = 600;
 
 const DRAW = {
   pending: (c, x, y, ink, paper) => {
@@ -32,6 +33,10 @@ const DRAW = {
     path(c, [[x - 7, y - 7], [x + 7, y - 7], [x + 7, y + 7], [x - 7, y + 7], [x - 7, y - 7]], ink, paper, 1.5);
     tick(c, x, y, paper);
   },
+  "task-wanted": (c, x, y, ink, paper, options) => task(c, x, y, ink, options, () => disc(c, x, y, 11, paper, ink, 2.5)),
+  "task-covered": (c, x, y, ink, paper, options) => task(c, x, y, paper, options, () => disc(c, x, y, 11, ink, paper, 1.5)),
+  "task-short": (c, x, y, ink, paper, options) =>
+    task(c, x, y, ink, options, () => path(c, [[x, y - 14], [x + 14, y], [x, y + 14], [x - 14, y], [x, y - 14]], paper, ink, 2.5)),
   here: (c, x, y, ink, paper) => {
     c.globalAlpha = 0.25;
     disc(c, x, y, 14, ink);
@@ -47,6 +52,25 @@ const DRAW = {
     }
   },
 };
+
+// A task: its shape, its number on it, and below what is paid for how many samples.
+function task(c, x, y, ink, { text = "", below = "" }, shape) {
+  shape();
+  const style = getComputedStyle(document.documentElement);
+  c.textAlign = "center";
+  c.textBaseline = "middle";
+  c.fillStyle = ink;
+  c.font = "600 11px sans-serif";
+  c.fillText(text, x, y + 0.5);
+  if (c.canvas.clientWidth < NARROW) return; // there they would lie upon each other
+  c.font = "11px sans-serif";
+  c.lineWidth = 3;
+  c.lineJoin = "round";
+  c.strokeStyle = style.getPropertyValue("--map-ground").trim();
+  c.strokeText(below, x, y + 22);
+  c.fillStyle = style.getPropertyValue("--ink").trim();
+  c.fillText(below, x, y + 22);
+}
 
 function disc(c, x, y, r, fill, stroke, width) {
   c.beginPath();
@@ -86,18 +110,24 @@ function line(c, stroke, width) {
 let Shape;
 
 /** A marker of a state (or `here`, `chosen`) on Leaflet's canvas. Colours are read when drawn: the theme may change. */
-export function shapeMarker(place, state) {
+export function shapeMarker(place, state, words = {}) {
   Shape ??= window.L.CircleMarker.extend({
+    _updateBounds() {
+      window.L.CircleMarker.prototype._updateBounds.call(this);
+      // What changes beside a mark is drawn anew within its bounds alone: its words must be within them.
+      if (this.options.below) this._pxBounds.extend(this._point.add([40, 32])).extend(this._point.subtract([40, 0]));
+    },
     _updatePath() {
       const context = this._renderer._ctx;
       if (!this._renderer._drawing || this._empty()) return;
       const style = getComputedStyle(document.documentElement);
       const name = DRAW[this.options.state] ? this.options.state : "pending";
       const { x, y } = this._point;
-      DRAW[name](context, x, y, style.getPropertyValue(`--state-${name}`).trim(), style.getPropertyValue("--surface").trim());
+      context.setLineDash([]); // a path before may have left its dashes
+      DRAW[name](context, x, y, style.getPropertyValue(`--state-${name}`).trim(), style.getPropertyValue("--surface").trim(), this.options);
     },
   });
   // The radius is what a pointer can hit: larger than what is drawn.
   const radius = SIZE + 6;
-  return new Shape(place, { state: DRAW[state] ? state : "pending", radius, interactive: state !== "chosen", weight: 0 });
+  return new Shape(place, { ...words, state: DRAW[state] ? state : "pending", radius, interactive: state !== "chosen", weight: 0 });
 }

@@ -10,6 +10,9 @@ if (updates) {
   const onUpdate = ({ kind, data }) => {
     // Blocks come all the time; that one is asked for something is worth interrupting a screen reader for.
     if (votes && kind === "ballot" && data.stage === "open") news.textContent = "A report waits for a vote.";
+    if (kind === "campaign" && data.phase && data.campaign === document.body.dataset.campaign) {
+      news.textContent = `The campaign has come to: ${data.phase}.`;
+    }
     refresh();
   };
   listen(updates, { onUpdate, onConnect: refresh, status: document.getElementById("live") });

@@ -53,7 +53,9 @@ async function refresh() {
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   for (const region of document.querySelectorAll("[data-live]")) {
     const next = fresh.getElementById(region.id);
-    if (next) morph(region, next);
+    // What a person is writing in stays as long as the page still means the same by it.
+    const kept = region.dataset.kept && region.dataset.kept === next?.dataset.kept;
+    if (next && !kept) morph(region, next);
   }
   document.dispatchEvent(new CustomEvent("refreshed"));
 }

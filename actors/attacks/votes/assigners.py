@@ -25,7 +25,8 @@ from actors.attacks.votes.variants import tally_any_group, tally_by_word, varian
 from actors.attacks.votes.voters import Ring, hired, recorded_lies
 from actors.mec import MecNode
 from actors.population import Member
-from actors.protocol_trial import ACCOMPLICE, WORKERS, Plot, Turn, incidents, play, workers
+from actors.protocol_trial import ACCOMPLICE, WORKERS, Plot, incidents, play, workers
+from actors.trial import Turn
 from chain.contracts import spatial
 from chain.contracts.spatial_draw import SealedGroup, seal_group
 from chain.contracts.spatial_records import Content, Report

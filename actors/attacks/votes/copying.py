@@ -21,8 +21,9 @@ from actors.attacks.case import Case, Measured, Size
 from actors.attacks.votes.voters import insist, place_of
 from actors.ledger import GatewayError
 from actors.population import Member
-from actors.protocol_trial import HONEST, WORKERS, Plot, Turn, incidents, play, workers
+from actors.protocol_trial import HONEST, WORKERS, Plot, incidents, play, workers
 from actors.sensing.mobility import Point
+from actors.trial import Turn
 from actors.worker import REVEAL_MARGIN_MS, Task, Worker
 from chain.codec import decode
 from chain.contracts.spatial_draw import commit_ballot

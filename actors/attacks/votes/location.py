@@ -19,8 +19,9 @@ from actors.attacks.case import Case, Measured, Size
 from actors.attacks.votes.hired_voters import hypergeometric
 from actors.attacks.votes.voters import HiredVoter, Ring, place_of, recorded_lies
 from actors.population import Member
-from actors.protocol_trial import ACCOMPLICE, RADIUS_M, WORKERS, Plot, Turn, incidents, play, workers
+from actors.protocol_trial import ACCOMPLICE, RADIUS_M, WORKERS, Plot, incidents, play, workers
 from actors.sensing.mobility import Point
+from actors.trial import Turn
 from actors.worker import Worker
 
 RING = 9

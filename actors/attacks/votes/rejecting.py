@@ -21,8 +21,9 @@ from actors.attacks.votes.voters import Partial, place_of
 from actors.ledger import GatewayError, OutcomeUnknownError
 from actors.messages import Ballot, read
 from actors.population import Member
-from actors.protocol_trial import DUPLICATE_RADIUS_M, HONEST, WORKERS, Plot, Turn, incidents, play, workers
+from actors.protocol_trial import DUPLICATE_RADIUS_M, HONEST, WORKERS, Plot, incidents, play, workers
 from actors.sensing.mobility import Point
+from actors.trial import Turn
 from actors.worker import Worker
 from chain.contracts.spatial_records import CONFIRMED
 from chain.errors import Refused

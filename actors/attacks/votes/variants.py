@@ -5,12 +5,12 @@ A variant is the contract with one call replaced; it lives here, so that the con
 
 from collections.abc import Callable
 from hashlib import sha256
-from inspect import isfunction
 from types import ModuleType
 from typing import Any
 
 from msgspec.structs import replace
 
+from actors.trial import variant_of
 from chain.contract import Context, call
 from chain.contracts import spatial
 from chain.contracts.spatial_board import (
@@ -37,11 +37,8 @@ from chain.values import Account, AccountField, Natural
 
 
 def variant(**replaced: Callable[..., Any]) -> ModuleType:
-    """The spatial contract with some functions replaced, or added, by name; the module is named after them."""
-    module = ModuleType("-".join(["spatial", *sorted(function.__name__ for function in replaced.values())]))
-    vars(module).update({name: value for name, value in vars(spatial).items() if isfunction(value)})
-    vars(module).update(replaced)
-    return module
+    """The spatial contract with some functions replaced, or added, by name."""
+    return variant_of(spatial, **replaced)
 
 
 @call

@@ -9,9 +9,10 @@ from actors.actor import Actor
 from actors.ledger import GatewayError, OutcomeUnknownError
 from actors.messages import Ballot, read
 from actors.population import Member
-from actors.protocol_trial import ACCOMPLICE, Ending, Turn
+from actors.protocol_trial import ACCOMPLICE, Ending
 from actors.sensing.city import Incident
 from actors.sensing.mobility import Point
+from actors.trial import Turn
 from actors.worker import RETRY_S, Worker
 from chain.contracts.spatial_records import CONFIRMED
 from chain.errors import Refused

@@ -1,14 +1,19 @@
-"""Any calls by anybody, sensible or not, one after the other, come to the same on every ledger."""
+"""Any calls by anybody, sensible or not, one after the other, come to the same on every ledger, and make no money."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from chain.codec import decode_own
+from chain.contracts.accounts import supply
 from chain.contracts.spatial_records import Opening, Ticket
 from chain.merkle import MerklePath
 from chain.values import MAX_INT, TxId
 from tests.chain.conformance.all_ledgers import LEDGERS
+from tests.chain.conformance.campaign_player import CAMPAIGN_STEPS, CampaignPlayer
 from tests.chain.conformance.founding import Founding
 from tests.chain.conformance.story import DRAWN_MS, Story
 from tests.chain.town import HERE, SALT
@@ -41,11 +46,15 @@ STEPS = st.one_of(
         st.just("junk"),
         PEOPLE,
         st.sampled_from(
-            [("spatial", "submit"), ("spatial", "tally"), ("accounts", "transfer"), ("lab", "put"), ("x", "y")]
+            [
+                *(("spatial", "submit"), ("spatial", "tally"), ("accounts", "transfer"), ("lab", "put"), ("x", "y")),
+                *(("campaign", "deploy"), ("campaign", "bid_path"), ("campaign", "challenge"), ("campaign", "advance")),
+            ]
         ),
         JUNK,
     ),
     *[st.tuples(st.just("go on"), REPORT)] * 6,
+    *CAMPAIGN_STEPS,
 )
 
 
@@ -57,6 +66,8 @@ class Player:
         self.reports: list[TxId] = []
         self.sealed: dict[TxId, Any] = {}
         """(group, sealed) of reports that were to be assigned."""
+        self.fairs = CampaignPlayer(story)
+        self.deploy, self.campaign_call, self.phase = self.fairs.deploy, self.fairs.call, self.fairs.phase
 
     def pick(self, place: int) -> TxId:
         return self.reports[place % len(self.reports)] if self.reports else NO_REPORT
@@ -149,18 +160,43 @@ class Player:
             self.submit(2 + place, PLACES[place % 3], "pothole")
 
 
-@settings(max_examples=12)
-@given(st.lists(STEPS, min_size=10, max_size=40))
-def test_any_calls_come_to_the_same_on_every_ledger(steps):
+def minted(story: Story) -> int:
+    """By what has been called so far."""
+    said = (event for call in story.record.calls if len(call) == 7 for event in call[6])
+    amounts = (dict(decode_own(tuple[tuple[str, Any], ...], data)) for _, name, data in said if name == "minted")
+    return sum(each["amount"] for each in amounts)
+
+
+def check(steps: Sequence[tuple[Any, ...]], ledgers: Iterable[str]) -> None:
     records = []
-    for found in LEDGERS.values():
-        story = Story(found(Founding()))
+    for name in ledgers:
+        story = Story(LEDGERS[name](Founding()))
         player = Player(story)
         for step in steps:
             player.play(step)
+            assert supply(story.ledger.replica.state) == supply(story.ledger.network.state) + minted(story)
         records.append(story.end())
     for _, _, reason in story.said:
         event(reason or "carried out")
     for record in records[1:]:
         assert record.calls == records[0].calls
         assert record.state == records[0].state
+
+
+@settings(max_examples=12)
+@given(st.lists(STEPS, min_size=10, max_size=40))
+def test_any_calls_come_to_the_same_on_every_ledger(steps):
+    check(steps, LEDGERS)
+
+
+@settings(max_examples=6)
+@given(st.lists(st.one_of(CAMPAIGN_STEPS), min_size=10, max_size=25))
+def test_so_do_calls_of_campaigns_alone(steps):
+    check(steps, ("pow", "ordered/solo"))
+
+
+@pytest.mark.slow
+@settings(max_examples=60)
+@given(st.lists(st.one_of(CAMPAIGN_STEPS), min_size=10, max_size=40))
+def test_so_do_many_calls_of_campaigns(steps):
+    check(steps, LEDGERS)

@@ -43,7 +43,8 @@ def test_phases_follow_from_terms_and_the_deployment():
     assert found.ends_ms == tuple(opened + 1_000 * after - 1 for after in (5, 11, 18, 26, 35, 45))
     assert (found.campaign.opened_ms, found.campaign.start_ms) == (opened, opened + 5_000)
     assert (found.campaign.organizer, found.campaign.id) == (account(ORGANIZER), fair.campaign)
-    assert fair.phase == REGISTRATION and fair.cycle == 0 and not found.settled and found.accepted is None
+    assert fair.phase == REGISTRATION and fair.cycle == 0 and not found.campaign.void
+    assert not found.settled and found.accepted is None
 
 
 def test_each_phase_says_that_it_begins():
@@ -52,6 +53,46 @@ def test_each_phase_says_that_it_begins():
     fair.here(ORGANIZER, "close")
     said = [event.name for event in fair.events if event.name.endswith(("_started", "ended", "closed"))]
     assert said == [*(f"{phase}_started" for phase in TIMED), "ended", "closed"]
+
+
+def test_each_step_is_told():
+    """Whoever listens needs no query: who did what, in which cycle of which campaign."""
+    fair = Fair().to(SELECTION)
+    (drawn,) = fair.drawn()
+    fair.returned(fair.result(*WORKERS[:4]))
+    fair.here(OUTSIDER, "challenge", fair.best())
+    fair.move()
+    fair.to(DONE)
+    fair.settle()
+    for who in ORACLES:
+        fair.here(who, "withdraw_oracle")
+    cycle = {"campaign": fair.campaign, "cycle": 0}
+    assert fair.said("registered") == [{"campaign": fair.campaign, "oracle": account(who)} for who in ORACLES]
+    assert fair.said("withdrawn") == fair.said("registered")
+    requesters = (REQUESTER, REQUESTER, OTHER_REQUESTER)
+    assert fair.said("published") == [
+        cycle | {"task": number, "requester": account(who)} for number, who in enumerate(requesters)
+    ]
+    assert fair.said("bid") == [
+        cycle | {"worker": account(who), "tasks": tasks}
+        for who, tasks in zip(WORKERS, ([0, 1], [1, 2], [2, 0], [0]), strict=False)
+    ]
+    assert fair.said("returned")[0] | {"result": b""} == cycle | {"oracle": account(drawn), "result": b""}
+    assert fair.said("overturned") == [cycle | {"oracles": [account(drawn)], "challenger": account(OUTSIDER)}]
+    assert fair.said("penalised") == [cycle | {"oracle": account(drawn), "amount": TERMS.penalty}]
+    assert fair.said("selected") == [
+        cycle | {"workers": [account(who) for who in WORKERS[:count]], "oracles": oracles}
+        for count, oracles in ((4, [account(drawn)]), (3, []))
+    ]
+    assert fair.said("committed") == [cycle | {"worker": account(who)} for who in WORKERS[:3]]
+    assert fair.said("submitted") == [
+        cycle | {"worker": account(who), "digests": list(fair.digests(who))} for who in WORKERS[:3]
+    ]
+    rewarded = {(said["task"], said["worker"], said["amount"]) for said in fair.said("rewarded")}
+    paths = ((0, 1), (1, 2), (2, 0))
+    assert rewarded == {(task, account(who), 1_000) for who, path in zip(WORKERS, paths, strict=False) for task in path}
+    assert len(fair.said("rewarded")) == 6 and fair.said("unspent") == fair.said("forfeited") == []
+    assert fair.said("settled") == [cycle]
 
 
 @pytest.mark.parametrize("phase", TIMED)

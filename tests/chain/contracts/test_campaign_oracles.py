@@ -308,6 +308,21 @@ def test_a_wrong_result_of_several_is_theirs_to_pay():
     assert fair.standing.accepted.selection == honest and fair.standing.accepted.oracles == ()
 
 
+def test_who_was_right_can_say_so_again():
+    """Two of three agreed on something wrong. The third is drawn anew with two others, and what it returned is forgotten."""
+    fair = selecting(FIVE, drawn=3, agreeing=2, check=ON_CHALLENGE)
+    *liars, truthful = fair.drawn()
+    fair.here(truthful, "return_selection", fair.best())
+    for who in liars:
+        fair.here(who, "return_selection", Selection((0,), ()))
+    fair.here(OUTSIDER, "challenge", None)
+    assert set(fair.drawn()) == set(FIVE) - set(liars)
+    assert fair.here(truthful, "return_selection", fair.best()).result == b"\xc2"
+    (other, *_) = set(fair.drawn()) - {truthful}
+    assert fair.here(other, "return_selection", fair.best()).result == b"\xc3"
+    assert fair.standing.accepted.oracles == tuple(sorted((account(truthful), account(other))))
+
+
 @pytest.mark.parametrize("check", ["on_return", ON_CHALLENGE])
 def test_fewer_paths_are_a_better_result(check):
     """All four are a valid selection, three are a better one: it stands, and is open to challenge itself."""

@@ -74,6 +74,14 @@ def test_whose_data_do_not_come_pays_the_requesters_of_its_path():
     }
 
 
+def test_what_is_not_paid_is_told():
+    fair = submitted(ONE, THREE, deposit=501)
+    paid(fair)
+    cycle = {"campaign": fair.campaign, "cycle": 0}
+    assert fair.said("forfeited") == [cycle | {"worker": account(TWO), "amount": 501}]
+    assert fair.said("unspent") == [cycle | {"task": number, "amount": 1_000} for number in (1, 2)]
+
+
 def test_no_hash_is_no_data():
     fair = Fair().to(COLLECTION)
     fair.commit(ONE)
