@@ -156,6 +156,9 @@ class CampaignWorker:
         seat, path = self.seat(bids), self._path(standing, tasks)
         if not path or seat is None:
             return self._sit_out(cycle, until_ms, "no seat" if path else "no task within reach")
+        if not await self._board.can_pay(cycle, standing.terms.deposit, "the deposit of a bid"):
+            remember(self._tried, cycle, None)
+            return self._board.rest_ms(standing)
         reason = await self._board.call("bid_path", standing.campaign.id, seat, path, quiet=("seat_taken",))
         if reason in FINAL:
             return self._sit_out(cycle, until_ms, reason)
@@ -169,7 +172,7 @@ class CampaignWorker:
             return ()
 
     def _sit_out(self, cycle: Cycle, until_ms: int, why: str) -> int:
-        self._board.idle(f"not bid: {why}")
+        self._board.idle(cycle, f"not bid: {why}")
         remember(self._tried, cycle, None)
         return until_ms
 
