@@ -7,6 +7,7 @@ import pytest
 
 from actors.campaigns.tally import CampaignTally
 from actors.run import RunPlan, run_plan
+from actors.standing import Standing, together
 from actors.terminal import Terminal, voice
 from chain.values import TxId
 from tests.actors.campaigns.square import CYCLE_S, square
