@@ -61,6 +61,8 @@ class CampaignWorker:
         self.attended = False
         self._tried: OrderedDict[Cycle, None] = OrderedDict()
         """Cycles in which nothing more is bid."""
+        self._engaged: OrderedDict[Cycle, tuple[int, int]] = OrderedDict()
+        """First and last millisecond of collection in the cycles in which it bids."""
         self._gathered: OrderedDict[Cycle, Gathered] = OrderedDict()
         self._sent: OrderedDict[tuple[Cycle, int], int] = OrderedDict()
         """How often the data of a task were sent; SEND_ATTEMPTS when they arrived."""
@@ -135,7 +137,7 @@ class CampaignWorker:
     @staticmethod
     def _home_by_ms(standing: Standing) -> int:
         """Last millisecond of a stop: the commitment must be in a block before collection ends."""
-        begin_ms, last_ms = start_ms(standing, COLLECTION), end_ms(standing, COLLECTION)
+        begin_ms, last_ms = _collection(standing)
         return last_ms - min(COMMIT_MS, (last_ms - begin_ms) // 4)
 
     def seat(self, bids: Sequence[Bid]) -> int | None:
@@ -151,18 +153,32 @@ class CampaignWorker:
         bids = await self._board.bids(standing)
         if any(bid.worker == self._identity.account for bid in bids):
             remember(self._tried, cycle, None)
+            remember(self._engaged, cycle, _collection(standing))
             return until_ms
+        if not await self._board.can_pay(cycle, standing.terms.deposit, "the deposit of a bid"):
+            remember(self._tried, cycle, None)
+            return until_ms
+        if self._is_elsewhere(standing):
+            return self._sit_out(cycle, until_ms, "on its way for another campaign then")
+        # Campaigns are attended to at the same time: no other one may take it to be free from here on.
+        remember(self._engaged, cycle, _collection(standing))
         tasks = list(await self._board.tasks(standing))
         seat, path = self.seat(bids), self._path(standing, tasks)
         if not path or seat is None:
             return self._sit_out(cycle, until_ms, "no seat" if path else "no task within reach")
-        if not await self._board.can_pay(cycle, standing.terms.deposit, "the deposit of a bid"):
-            remember(self._tried, cycle, None)
-            return self._board.rest_ms(standing)
         reason = await self._board.call("bid_path", standing.campaign.id, seat, path, quiet=("seat_taken",))
         if reason in FINAL:
             return self._sit_out(cycle, until_ms, reason)
         return None if reason else until_ms
+
+    def _is_elsewhere(self, standing: Standing) -> bool:
+        """Whether it may have to walk for another campaign while data are collected in this one."""
+        begin_ms, last_ms = _collection(standing)
+        return any(
+            first_ms <= last_ms and begin_ms <= until_ms
+            for cycle, (first_ms, until_ms) in self._engaged.items()
+            if cycle != cycle_of(standing)
+        )
 
     def _path(self, standing: Standing, tasks: list[Task]) -> tuple[Stop, ...]:
         try:
@@ -173,6 +189,7 @@ class CampaignWorker:
 
     def _sit_out(self, cycle: Cycle, until_ms: int, why: str) -> int:
         self._board.idle(cycle, f"not bid: {why}")
+        self._engaged.pop(cycle, None)
         remember(self._tried, cycle, None)
         return until_ms
 
@@ -326,3 +343,8 @@ def _least_ms(here: tuple[int, int], there: tuple[int, int], max_speed_mm_s: int
         return 0
     way_mm = haversine_mm(here, there) - NEAR_MM
     return max(0, -(-way_mm * 1000 // max_speed_mm_s))
+
+
+def _collection(standing: Standing) -> tuple[int, int]:
+    """First and last millisecond."""
+    return start_ms(standing, COLLECTION), end_ms(standing, COLLECTION)

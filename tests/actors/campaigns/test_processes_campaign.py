@@ -3,7 +3,7 @@
 import pytest
 
 from actors.run import RunPlan, run_plan
-from tests.actors.campaigns.square import as_toml, brisk, campaigns
+from tests.actors.campaigns.square import CYCLE_S, as_toml, brisk, campaigns, square
 from tests.actors.processes import Process
 from tests.actors.simulated import simulate
 from tests.checkers import what_went_wrong
@@ -37,8 +37,9 @@ def write(folder, **changes) -> str:
 @pytest.mark.parametrize("kind", ["pow", "ordered"])
 def test_two_processes_end_a_cycle_with_the_same_balances(kind, start, tmp_path):
     """What cannot be handed over between their phones is disputed, and handed over on the ledger."""
-    square = write(tmp_path, ledger__kind=kind)
-    swarm = start("swarm", "swarm", square, "--processes", "2", "--no-web", "--for", f"{SECONDS:g}s")
+    swarm = start(
+        "swarm", "swarm", write(tmp_path, ledger__kind=kind), "--processes", "2", "--no-web", "--for", f"{SECONDS:g}s"
+    )
     report = swarm.finish(SECONDS + 60)
     assert what_went_wrong(report) == []
     ((cycle,), balances, locked) = campaigns(report)
@@ -51,18 +52,19 @@ def test_two_processes_end_a_cycle_with_the_same_balances(kind, start, tmp_path)
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pow", "ordered"])
 def test_over_real_sockets(kind, tmp_path):
-    scenario = brisk(ledger__kind=kind, network__kind="libp2p")
-    report = run_plan(RunPlan(scenario, "swarm", seconds=SECONDS))
+    # Miners are linked only after some seconds.
+    deep = {"ledger__kind": kind, "ledger__finality_depth": 20, "campaign__oracles__seconds": 18.0}
+    report = run_plan(RunPlan(square(network__kind="libp2p", **deep), "swarm", seconds=CYCLE_S + 30))
     assert what_went_wrong(report) == []
     ((cycle,), balances, locked) = campaigns(report)
     assert (cycle["phase"], cycle["disputed"], locked) == ("closed", 0, 0)
-    assert balances == campaigns(simulate(brisk(ledger__kind=kind), tmp_path, seconds=SECONDS).report)[1]
+    assert balances == campaigns(simulate(square(**deep), tmp_path, seconds=CYCLE_S + 30).report)[1]
 
 
 @pytest.mark.slow
 def test_actors_that_join_take_part_as_far_as_they_can_pay(start, tmp_path):
     """Deposits and stakes are nothing here, tasks and bonds are not."""
-    square = write(
+    town = write(
         tmp_path,
         campaign__deposit=0,
         campaign__oracles={"stake": 0, "penalty": 0, "seconds": 8.0, "challenge_s": 1.0},
@@ -70,12 +72,12 @@ def test_actors_that_join_take_part_as_far_as_they_can_pay(start, tmp_path):
         campaign__tasks={"count": 6, "samples": 3, "interval_s": 3.0, "best_s": [4.0, 6.0]},
         population__worker__count=2,
     )
-    swarm = start("swarm", "swarm", square, "--no-web")
+    swarm = start("swarm", "swarm", town, "--no-web")
     door = swarm.bootstrap()
     roles = [option for role in ("worker", "requester", "oracle", "organizer") for option in ("--role", role)]
     joined = start(
         "joined",
-        *("node", *roles, "--data", str(tmp_path / "joined"), "--bootstrap", door, "--at", AT, "--scenario", square),
+        *("node", *roles, "--data", str(tmp_path / "joined"), "--bootstrap", door, "--at", AT, "--scenario", town),
     )
     phone = start(
         "phone",

@@ -1,5 +1,6 @@
 """A worker bids what the contract takes, whatever there is to be sensed, and walks what it bid."""
 
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,7 @@ from actors.campaign_config import CampaignConfig, WalkConfig
 from actors.campaigns.worker import COMMIT_MS, CampaignWorker
 from chain.contracts.campaign_records import BIDDING, COLLECTION, PUBLISHING
 from tests.actors.campaigns import algorithms
-from tests.actors.campaigns.square import campaigns, square, standing
+from tests.actors.campaigns.square import campaigns, did, square, standing
 from tests.actors.simulated import play, simulate
 from tests.chain.campaign_town import REQUESTER, WORKERS, Fair
 from tests.checkers import of_kind
@@ -116,13 +117,21 @@ def test_a_planner_that_fails_is_named_and_its_workers_go_on(tmp_path):
     assert len(of_kind(run.journal, "campaign_idle")) == 12
 
 
+def test_nobody_walks_for_two_campaigns_at_once(tmp_path):
+    run = simulate(square(population__organizer__count=2), tmp_path, seconds=33)
+    cycles, _, _ = campaigns(run.report)
+    assert [cycle["tasks"] for cycle in cycles] == [6, 6]
+    bids = Counter({who: n for (who, method), n in did(run.journal).items() if method == "bid_path"})
+    assert set(bids.values()) == {1} and len(bids) == sum(cycle["bids"] for cycle in cycles) == 6
+
+
 def test_selected_workers_are_where_they_said(tmp_path):
     """Along the whole of their ways, and never faster than they walk."""
     seen: dict[str, list[tuple[int, object]]] = {}
     stops = []
 
     async def script(swarm):
-        await trio.sleep(54)
+        await trio.sleep(56)
         found = await standing(swarm)
         assert found.campaign.phase == COLLECTION
         ledger = swarm.actors["organizer-01"].ledger
