@@ -172,7 +172,7 @@ class CampaignRequester:
         if not missing:
             return until_ms
         if now_ms > dispute_until_ms(found, standing.terms):
-            await self._look_for_answers({*missing})
+            await self._look_for_answers({*missing}, start_ms(standing, SUBMISSION))
             return None
         dispute = partial(self._board.call, "dispute", quiet=("dispute_twice", "dispute_late"))
         async with trio.open_nursery() as nursery:  # one after the other they would be too late
@@ -187,12 +187,12 @@ class CampaignRequester:
         keys = [(found.id, found.cycle, row.worker, number) for number in row.chosen.wins if number in tasks]
         return [key for key in keys if key not in self.readings]
 
-    async def _look_for_answers(self, missing: set[Key]) -> None:
-        """Read what workers handed over on the ledger."""
+    async def _look_for_answers(self, missing: set[Key], since_ms: int) -> None:
+        """Read what workers handed over on the ledger. It takes a while for each block, in which nothing else is done."""
         head = (await self._node.ledger.heads()).head.height
         for height in range(head, max(0, head - ANSWER_BLOCKS), -1):
             block = await self._node.ledger.block(height)
-            if block is None:
+            if block is None or block.block.header.time_ms < since_ms:
                 return
             for receipt in block.receipts:
                 for event in receipt.events:
