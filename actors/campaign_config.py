@@ -5,13 +5,17 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from actors.section import NotNegative, Positive, Section
+from actors.section import NotNegative, Section
 from actors.sensing.planning import planner
 from actors.sensing.selection import selector
 from chain.contracts.campaign_board import wrong_term
 from chain.contracts.campaign_records import MAX_DRAWN, MAX_ORACLES, MAX_SAMPLES, MAX_TASKS, Terms
 
-Seconds = Annotated[float, Meta(gt=0, le=1e6)]
+Seconds = Annotated[float, Meta(ge=0.001, le=1e6)]
+"""The ledger counts milliseconds."""
+Metres = Annotated[float, Meta(gt=0, le=1e6)]
+Money = Annotated[int, Meta(ge=0, le=10**15)]
+"""Micro-credits: what a thousand actors have together is still an integer of the ledger's."""
 MetresPerSecond = Annotated[float, Meta(gt=0, le=1e4)]
 Algorithm = Annotated[str, Meta(max_length=256)]
 
@@ -57,7 +61,7 @@ class TasksConfig(Section, frozen=True):
     """In all; requesters take turns."""
     margin: Annotated[float, Meta(ge=0.0, lt=0.5)] = 0.25
     """Share of the place's width, at the western and at the eastern side, in which there is no task."""
-    reward: Positive = 1_000_000
+    reward: Annotated[int, Meta(ge=1, le=10**12)] = 1_000_000
     """Micro-credits for each sample."""
     samples: Annotated[int, Meta(ge=1, le=MAX_SAMPLES)] = 3
     """Wanted of each task."""
@@ -71,7 +75,7 @@ class WalkConfig(Section, frozen=True):
     """How workers cross the place: from its western side to its eastern."""
 
     speed_m_s: MetresPerSecond = 10.0
-    limit_m: Seconds = 400.0
+    limit_m: Metres = 400.0
     """Of the whole way."""
     planner: Algorithm = "greedy"
     """``greedy`` (the paper's), ``improved``, ``exact`` (few tasks), or your own as ``module:function``."""
@@ -90,8 +94,8 @@ class OraclesConfig(Section, frozen=True):
     """Blocks after the one that begins the selection whose id seeds the draw."""
     seconds: Seconds = 14.0
     """What drawn oracles have, before others can be drawn."""
-    stake: NotNegative = 5_000_000
-    penalty: NotNegative = 2_000_000
+    stake: Money = 5_000_000
+    penalty: Money = 2_000_000
     check: Literal["on_return", "on_challenge"] = "on_return"
     """Whether the contract checks a result when it is returned, or only when somebody challenges it."""
     challenge_s: Annotated[float, Meta(ge=0, le=1e6)] = 4.0
@@ -103,13 +107,13 @@ class CampaignConfig(Section, frozen=True):
 
     cycles: NotNegative = 0
     """After so many it is closed; 0: it goes on."""
-    funds: NotNegative = 100_000_000
+    funds: Money = 100_000_000
     """Micro-credits that each organizer, oracle, requester and worker has to begin with."""
-    deposit: NotNegative = 500_000
+    deposit: Money = 500_000
     """Of a worker with its bid."""
-    bond: NotNegative = 3_000_000
+    bond: Money = 3_000_000
     """Of an organizer."""
-    bounty: NotNegative = 500_000
+    bounty: Money = 500_000
     """Out of the bond, to whoever else moves a stalled phase."""
     max_speed_m_s: Annotated[float, Meta(ge=0, le=1e6)] = 12.0
     """Paths that need a higher speed are refused; 0: none is."""

@@ -82,9 +82,14 @@ def join(
 
 
 def joined_scenario(scenario: Scenario, joining: Joining) -> Scenario:
-    """The scenario with the network's place, the members' number, libp2p, and chance of its own."""
+    """The scenario with the network's place, the members' number, campaigns, libp2p, and chance of its own.
+
+    Raises ScenarioError when a joining organizer would allow nobody to be an oracle, which a contract takes for everybody.
+    """
     box = joining.genesis.spatial.box
     roles = [member.role for member in joining.members]
+    if "organizer" in roles and scenario.campaign.allow_list and "oracle" not in roles:
+        raise ScenarioError("campaign.allow_list: allows the oracles of this process alone: give --role oracle as well")
     population = msgspec.structs.replace(
         scenario.population,
         **{
@@ -94,6 +99,8 @@ def joined_scenario(scenario: Scenario, joining: Joining) -> Scenario:
     assert isinstance(population, PopulationConfig)  # noqa: S101 - replace() keeps the type
     return msgspec.structs.replace(
         scenario,
+        # Whether others have campaigns is not in genesis but on the ledger: who joins looks there.
+        systems=tuple(dict.fromkeys((*scenario.systems, "campaign"))),
         # Nobody must be able to foresee a real node's choices: they do not follow from the scenario's seed.
         seed=int.from_bytes(random_bytes(6), "big"),
         place=PlaceConfig(

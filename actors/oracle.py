@@ -68,7 +68,7 @@ class Oracle:
         self._board = Board(node.world, node.name, self.ledger, rest_s=config.phases.registration / 4)
         self._haste_ms = round(1000 * node.world.rng(node.name, "campaign/haste").uniform(*HASTE_S))
         self._place = place
-        self._left: set[CampaignId] = set()
+        self._left: OrderedDict[CampaignId, None] = OrderedDict()
         """Closed campaigns that hold no stake of ours."""
         self._computed: OrderedDict[CampaignId, tuple[Sequence[Task], Sequence[Bid], Selection | None]] = OrderedDict()
         """What the latest selections were computed from, and what came of it."""
@@ -116,10 +116,10 @@ class Oracle:
         seat = self._board.free(self._place, {oracle.seat for oracle in there}, MAX_ORACLES)
         if seat is None:
             return True
-        reason = await self._board.call("register_oracle", found.id, seat, quiet=("seat_taken",))
-        if reason == "insufficient_balance":
-            self._board.idle("no money for the stake")
-        return reason == "insufficient_balance"
+        if not await self._board.can_pay(cycle_of(standing), terms.stake, "an oracle's stake"):
+            return True
+        await self._board.call("register_oracle", found.id, seat, quiet=("seat_taken",))
+        return False
 
     async def _leave(self, standing: Standing) -> bool:
         """Get our stake back; whether there is none of ours."""
@@ -130,7 +130,7 @@ class Oracle:
         if any(oracle.account == self.identity.account for oracle in there):
             await self._board.call("withdraw_oracle", found, quiet=("not_oracle",))
             return False
-        self._left.add(found)
+        remember(self._left, found, None)
         return True
 
     async def _pay_out(self, standing: Standing, now_ms: int) -> int | None:

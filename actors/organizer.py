@@ -5,7 +5,7 @@ from typing import ClassVar
 import trio
 
 from actors.campaign_config import CampaignConfig
-from actors.campaigns.board import LONG_MS, Board, over_ms
+from actors.campaigns.board import LONG_MS, NO_MONEY, Board, over_ms
 from actors.identity import Identity
 from actors.ledger import GatewayError
 from actors.local_ledger import LocalLedger
@@ -64,7 +64,9 @@ class Organizer:
                     standing.campaign.organizer == self.identity.account for standing in await self._board.campaigns()
                 ):
                     return
-                reason = await self._board.call("deploy", self._terms)
+                reason = NO_MONEY
+                if await self._board.can_pay(None, self._terms.bond, "an organizer's bond"):
+                    reason = await self._board.call("deploy", self._terms)
             except (GatewayError, Refused) as error:
                 reason = str(error)
             if not reason:

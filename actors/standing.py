@@ -24,6 +24,8 @@ class Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the latest campaign is, finally, as one ledger node has it; empty without campaigns."""
     activity: dict[str, int]
     errors: int
+    poor: str
+    """Which actor could not pay for its part in a campaign, lately; empty if all could."""
 
 
 def standing(swarm: Swarm) -> Standing:
@@ -40,6 +42,7 @@ def standing(swarm: Swarm) -> Standing:
         campaigns=swarm.tally.campaigns.line(),
         activity=dict(swarm.activity),
         errors=len(world.errors),
+        poor=swarm.poor,
     )
 
 
@@ -60,4 +63,5 @@ def together(parts: Sequence[Standing]) -> Standing:
         campaigns=ahead.campaigns,
         activity=dict(activity),
         errors=sum(part.errors for part in parts),
+        poor=next((part.poor for part in parts if part.poor), ""),
     )

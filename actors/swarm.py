@@ -9,6 +9,7 @@ from typing import Any, Literal
 import trio
 
 from actors.actor import Actor
+from actors.campaigns.board import NO_MONEY
 from actors.campaigns.requester import CampaignRequester
 from actors.campaigns.worker import CampaignWorker
 from actors.clock import Clock
@@ -92,6 +93,8 @@ class Swarm:
         """How often actors of this process did what people do."""
         self.refusals: Counter[str] = Counter()
         """Reasons for which requesters' reports were refused."""
+        self.poor = ""
+        """Which actor could not pay for its part in a campaign, lately; empty if all could."""
         self._known = tuple(known)
         self._acquaint = acquaint
         self._met = acquaint is None
@@ -355,6 +358,8 @@ class Swarm:
             self.activity[kind] += 1
         elif kind == "report_refused":
             self.refusals[fields["reason"]] += 1
+        elif kind == "campaign_idle" and fields["why"].startswith(NO_MONEY):
+            self.poor = f"{actor}: {fields['why']}"
 
 
 def _core(network: Network, member: Member, store: Store) -> PowLedger | OrderedLedger:

@@ -23,6 +23,7 @@ class Terminal:
         self._live = out.isatty()
         self._last_s = 0
         self._shown = ""
+        self._poor = ""
         self._joining = JOINING["pow"]
 
     def say(self, text: str) -> None:
@@ -58,6 +59,9 @@ class Terminal:
 
     def show(self, now: Standing) -> None:
         """Where a run in one or several processes is now."""
+        if now.poor and now.poor != self._poor:
+            self._poor = now.poor
+            self.say(f"campaign {now.poor}")
         elapsed = now.elapsed_ms // 1000
         counts = ", ".join(f"{number} {shown_status(status)}" for status, number in now.statuses if number)
         line = f"{elapsed // 60:02d}:{elapsed % 60:02d}  {now.running}/{now.actors} up  "

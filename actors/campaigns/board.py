@@ -36,6 +36,8 @@ PATIENCE_S = 30.0
 AT_ONCE = 8
 """Campaigns attended to, or calls of one kind made, at a time: gateways refuse too many requests of one peer."""
 UNKNOWN = "outcome_unknown"
+NO_MONEY = "no money"
+"""How it begins when an actor tells that it cannot pay."""
 MAX_REMEMBERED = 64
 """Campaigns or cycles of which something is kept at hand."""
 Cycle = tuple[CampaignId, int]
@@ -57,6 +59,7 @@ class Board:
         """The last of the campaigns that are not looked at any more."""
         self._closed_ms: OrderedDict[CampaignId, int] = OrderedDict()
         """When some were first seen to be closed."""
+        self._told: OrderedDict[Cycle | None, str] = OrderedDict()
         # Hundreds of actors would look in the same instant, and call again and again in the same one.
         self._jitter = world.rng(name, "campaign/looks")
 
@@ -178,9 +181,18 @@ class Board:
         """`call` with each of these arguments, some at a time: one after the other, each would wait for a block."""
         return await _together([partial(self.call, method, *args, quiet=quiet) for args in each])
 
-    def idle(self, why: str) -> None:
-        """Tell that nothing is done in a campaign, though it is time."""
-        self._world.journal.record(self._name, "campaign_idle", why=why)
+    def idle(self, cycle: Cycle | None, why: str) -> None:
+        """Tell that nothing is done in a campaign, though it is time; the same once a cycle."""
+        if self._told.get(cycle) != why:
+            remember(self._told, cycle, why)
+            self._world.journal.record(self._name, "campaign_idle", why=why)
+
+    async def can_pay(self, cycle: Cycle | None, amount: int, what: str) -> bool:
+        """Whether the actor has so many micro-credits; if not, that is told. Raises GatewayError."""
+        have = await self.balance()
+        if have < amount:
+            self.idle(cycle, f"{NO_MONEY} for {what}: {amount / 1e6:g} credits are needed, {have / 1e6:g} are there")
+        return have >= amount
 
 
 async def _together(works: Sequence[Callable[[], Awaitable[Any]]]) -> list[Any]:

@@ -118,11 +118,15 @@ class CampaignRequester:
                 return self._done_publishing(standing, "no number is free")
             taken.add(number)
             calls.append((standing.campaign.id, number, *wanted.where.e7, *self._wish(standing, wanted)))
-        can_pay = await self._board.balance() // (self._config.tasks.reward * self._config.tasks.samples)
-        await self._board.calls("publish_task", calls[:can_pay], quiet=("number_taken",))
-        if can_pay < len(calls):
-            return self._done_publishing(standing, f"no money for {len(calls) - can_pay} of {len(calls)}")
-        return None if calls else self._done_publishing(standing)
+        if not calls:
+            return self._done_publishing(standing)
+        cost = self._config.tasks.reward * self._config.tasks.samples
+        affordable = min(len(calls), await self._board.balance() // cost)
+        await self._board.calls("publish_task", calls[:affordable], quiet=("number_taken",))
+        if affordable == len(calls):
+            return None
+        await self._board.can_pay(cycle, cost, f"{len(calls) - affordable} of {len(calls)} tasks")
+        return self._done_publishing(standing)
 
     def _wish(self, standing: Standing, wanted: Wanted) -> tuple[int, int, int, int]:
         """Reward, best time, interval and samples of a task; its time is one in which this campaign collects."""
@@ -132,7 +136,7 @@ class CampaignRequester:
 
     def _done_publishing(self, standing: Standing, why: str = "") -> int:
         if why:
-            self._board.idle(f"not published: {why}")
+            self._board.idle(cycle_of(standing), f"not published: {why}")
         remember(self._published, cycle_of(standing), None)
         return self._board.rest_ms(standing)
 

@@ -155,6 +155,9 @@ class CampaignWorker:
             remember(self._tried, cycle, None)
             remember(self._engaged, cycle, _collection(standing))
             return until_ms
+        if not await self._board.can_pay(cycle, standing.terms.deposit, "the deposit of a bid"):
+            remember(self._tried, cycle, None)
+            return until_ms
         if self._is_elsewhere(standing):
             return self._sit_out(cycle, until_ms, "on its way for another campaign then")
         # Campaigns are attended to at the same time: no other one may take it to be free from here on.
@@ -185,7 +188,7 @@ class CampaignWorker:
             return ()
 
     def _sit_out(self, cycle: Cycle, until_ms: int, why: str) -> int:
-        self._board.idle(f"not bid: {why}")
+        self._board.idle(cycle, f"not bid: {why}")
         self._engaged.pop(cycle, None)
         remember(self._tried, cycle, None)
         return until_ms

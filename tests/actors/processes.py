@@ -99,12 +99,12 @@ class Process:
     def final_height(self) -> int:
         return max((record["height"] for record in self.records("final")), default=0)
 
-    def wait_for(self, done: Callable[[], bool], what: str) -> float:
+    def wait_for(self, done: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> float:
         """Until `done`, asked ten times a second; seconds since the process started."""
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + patience_s
         while not done():
             assert self._process.poll() is None, f"ended instead of {what}: {self.output.read_text()[-2000:]}"
-            assert time.monotonic() < until, f"no {what} in {PATIENCE_S} s: {self.output.read_text()[-2000:]}"
+            assert time.monotonic() < until, f"no {what} in {patience_s} s: {self.output.read_text()[-2000:]}"
             time.sleep(0.1)
         return time.monotonic() - self.started_s
 
@@ -121,6 +121,12 @@ class Process:
         took = time.monotonic() - began
         assert code == 0, f"exit code {code}: {self.output.read_text()[-2000:]}"
         assert took < 3, f"took {took:.1f} s to end"
+        return json.loads(self.report.read_text())
+
+    def finish(self, patience_s: float) -> dict:
+        """Wait for its end by itself, expect exit code 0, and return the report."""
+        code = self._process.wait(patience_s)
+        assert code == 0, f"exit code {code}: {self.output.read_text()[-2000:]}"
         return json.loads(self.report.read_text())
 
     def end(self) -> None:

@@ -136,7 +136,8 @@ async def check_end(control, swarm, line, far):
         while True:
             view = await campaigns.campaign("requester-01", line.id)
             totals = {(purse.purse, kind): amount for purse in view.purses for kind, amount in purse.paid}
-            if ("bond", "returned") in totals and totals.get(("oracle", "returned"), 0) == 10_000_000:
+            # What is held a gateway tells, what was paid the book: one may have the last blocks before the other.
+            if totals.get(("oracle", "returned"), 0) == 10_000_000 and not any(purse.held for purse in view.purses):
                 break
             await trio.sleep(0.25)
     assert view.summary.phase == "closed" and view.summary.settled and not view.summary.void

@@ -126,6 +126,15 @@ def test_what_is_on_the_ledger_counts_once_and_what_people_did_adds_up():
     assert report["errors"] == []
 
 
+def test_campaigns_are_those_of_the_process_that_is_furthest():
+    final = {1: b"\1" * 32}
+    told = [{"cycles": [], "balances": {"worker-01": balance}, "locked": 0} for balance in (1, 2)]
+
+    report = merged(outcome(final, counted=2, campaigns=told[0]), outcome(final, counted=1, campaigns=told[1]))
+
+    assert report["campaigns"] == told[0]
+
+
 def test_processes_with_different_final_blocks_do_not_agree():
     one = {1: b"\1" * 32, 2: b"\2" * 32}
     report = merged(outcome(one, counted=2), outcome(one | {2: b"\3" * 32}, counted=2))

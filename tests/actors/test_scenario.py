@@ -122,7 +122,7 @@ TOGETHER = {
     },
     "campaign.phases.grace: a phase that is moved on so late": {
         "systems": ["campaign"],
-        "campaign": {"phases": {"grace": 7.0}},
+        "campaign": {"phases": {"grace": 8.0}},
     },
     "campaign.oracles.challenge_s: a phase that is moved on so late": {
         "systems": ["campaign"],

@@ -1,8 +1,11 @@
 """A small square in which a cycle of a campaign takes a minute and a half, and what is looked at when it is over."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from actors.campaigns.board import Board
 from actors.organizer import Organizer
@@ -132,3 +135,20 @@ def drawn_now(swarm: Swarm, found: Standing, made: Drawn) -> list[str] | None:
         block_id(header), campaign.id, campaign.cycle, accounts, made.draw.passed_over, found.terms.drawn
     )
     return [swarm.world.name_of(account) for account in drawn]
+
+
+def as_toml(scenario: Scenario) -> str:
+    """For the program; its tables have what JSON has."""
+    tree = msgspec.to_builtins(scenario)
+    return "\n".join(_tables(tree, ""))
+
+
+def _tables(tree: dict[str, Any], name: str) -> Iterable[str]:
+    if name:
+        yield f"[{name}]"
+    inner = {key: value for key, value in tree.items() if isinstance(value, dict)}
+    for key, value in tree.items():
+        if key not in inner and value is not None:
+            yield f"{key} = {json.dumps(value)}"
+    for key, value in inner.items():
+        yield from _tables(value, f"{name}.{key}" if name else key)

@@ -94,6 +94,30 @@ def test_what_cannot_reach_its_requester_is_handed_over_on_the_ledger(kind, undi
     assert balances == undisturbed
 
 
+def test_an_ordered_ledger_without_idle_blocks(tmp_path):
+    """The organizer's is the first transaction, and no block tells it that its ledger is where others' are.
+
+    Nor does one come to seed a draw while everybody waits for it: the cycle is void, and costs nobody anything.
+    """
+    scenario = square(ledger__kind="ordered", ledger__ordered={"batch": {"idle_ms": 0}})
+    run = simulate(scenario, tmp_path, seconds=SECONDS)
+    assert what_went_wrong(run.report) == []
+    ((cycle,), balances, locked) = campaigns(run.report)
+    assert (cycle["bids"], cycle["phase"], cycle["void"], locked) == (6, "closed", True, 0)
+    assert set(balances.values()) == {FUNDS}
+
+
+def test_one_requester_publishes_and_disputes_all(tmp_path):
+    """More than could be done one after the other, each in a block of its own."""
+    cut = {"kind": "partition", "at_s": 1.0, "groups": [["worker"], ["requester"]]}
+    tasks = {"count": 16, "samples": 2, "interval_s": 6.0}
+    _, cycle, balances = disturbed(tmp_path, cut, population__requester__count=1, campaign__tasks=tasks)
+    assert cycle["tasks"] == 16
+    assert cycle["disputed"] == cycle["answered"] == cycle["rewards"] >= 24
+    assert balances["requester-01"] == FUNDS - cycle["rewarded_micro"]
+
+
+@pytest.mark.slow
 def test_lossy_links(undisturbed, tmp_path):
     _, _, balances = disturbed(
         tmp_path,
@@ -106,7 +130,7 @@ def test_lossy_links(undisturbed, tmp_path):
     assert balances == undisturbed
 
 
-@pytest.mark.parametrize("at_s", [BIDDING - 6, SELECTING + 1])
+@pytest.mark.parametrize("at_s", [pytest.param(BIDDING - 6, marks=pytest.mark.slow), SELECTING + 1])
 def test_ledger_nodes_that_were_cut_off_for_some_seconds(at_s, undisturbed, tmp_path):
     cut = {"kind": "partition", "at_s": at_s, "groups": [["organizer", "oracle"], ["rest"]], "for_s": 2.5}
     _, _, balances = disturbed(tmp_path, cut, ledger__finality_depth=5, campaign__oracles__seconds=12.0)

@@ -131,7 +131,7 @@ def test_selected_workers_are_where_they_said(tmp_path):
     stops = []
 
     async def script(swarm):
-        await trio.sleep(54)
+        await trio.sleep(56)
         found = await standing(swarm)
         assert found.campaign.phase == COLLECTION
         ledger = swarm.actors["organizer-01"].ledger
