@@ -58,7 +58,7 @@ def undelivered(journal: Sequence[Record], bounds: Bounds, dishonest: Collection
     subscribed: dict[str, dict[str, list[list[float]]]] = defaultdict(lambda: defaultdict(list))
     for record in journal:
         match record["k"]:
-            case "delivered":
+            case "delivered" | "known":
                 delivered.setdefault((record["id"], record["a"]), record["t"])
             case "subscribed":
                 subscribed[record["topic"]][record["a"]].append([record["t"], FOREVER])

@@ -1,5 +1,6 @@
 """Who answers to the public: takes confirmed reports and closes them with an outcome."""
 
+from contextlib import aclosing
 from typing import ClassVar
 
 import trio
@@ -56,8 +57,9 @@ class Facility:
             nursery.start_soon(enrol, self.node, self.ledger, self.role, self._site)
             since = max(1, self.node.core.final.height + 1)
             await self._resume(nursery)
-            async for _, confirmed in self.node.final_events("spatial", "confirmed", since):
-                await self._open_review(nursery, TxId(confirmed["report"]))
+            async with aclosing(self.node.final_events("spatial", "confirmed", since)) as events:
+                async for _, confirmed in events:
+                    await self._open_review(nursery, TxId(confirmed["report"]))
 
     async def _resume(self, nursery: trio.Nursery) -> None:
         """Go on with what was confirmed or taken before we came (back)."""

@@ -1,6 +1,7 @@
 """An edge node: attests presence, draws voters, tells the neighbourhood, and serves light actors."""
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from hashlib import sha256
 from typing import ClassVar
 
@@ -74,8 +75,9 @@ class MecNode:
                 nursery.start_soon(enrol, self.node, self.ledger, self.role, self._site)
                 since = max(1, self.node.core.final.height + 1)
                 await self._resume(nursery)
-                async for height, submitted in self.node.final_events("spatial", "submitted", since):
-                    await self._open_case(nursery, TxId(submitted["report"]), height)
+                async with aclosing(self.node.final_events("spatial", "submitted", since)) as events:
+                    async for height, submitted in events:
+                        await self._open_case(nursery, TxId(submitted["report"]), height)
 
     async def _resume(self, nursery: trio.Nursery) -> None:
         """Attend to what was on the ledger before we came (back)."""

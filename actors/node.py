@@ -5,8 +5,8 @@ never waits. Its effects are carried out by one task, in order, so that a block 
 """
 
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from typing import Any, Protocol
 
 import trio
@@ -21,7 +21,7 @@ from actors.local_answers import NodeCore, find_block, find_outcome, recent_head
 from actors.messages import GATEWAY, GENESIS, SYNC, blocks_topic, tx_topic
 from actors.peering import direct_peers
 from actors.ticking import Ticker
-from actors.verdicts import Judgement
+from actors.verdicts import KNOWN, Judgement
 from actors.world import World
 from chain.codec import block_id, decode_block, encode, transaction_id
 from chain.contract import event_fields
@@ -164,13 +164,15 @@ class FullNode:
         return self.core
 
     def _judge_transaction(self, message: Message) -> Verdict:
-        return self._verdict("tx", self.dialect.judge_transaction(message, self.world.clock.now_ms()))
+        return self._verdict("tx", message, self.dialect.judge_transaction(message, self.world.clock.now_ms()))
 
     def _judge_block(self, message: Message) -> Verdict:
-        return self._verdict("blocks", self.dialect.judge_block(message, self.world.clock.now_ms()))
+        return self._verdict("blocks", message, self.dialect.judge_block(message, self.world.clock.now_ms()))
 
-    def _verdict(self, topic: str, judgement: Judgement) -> Verdict:
+    def _verdict(self, topic: str, message: Message, judgement: Judgement) -> Verdict:
         verdict, reason = judgement
+        if judgement == KNOWN:  # not handed over, and still it reached us
+            self.world.journal.record(self.name, "known", topic=message.topic, id=message.id[-16:].hex())
         if verdict is Verdict.REJECT:
             self.world.journal.record(self.name, "rejected", topic=topic, reason=reason)
         return verdict
@@ -418,15 +420,18 @@ class FullNode:
         """Wait until the chain moves: a block joins it, or becomes final."""
         await self._moved.wait()
 
-    async def final_events(self, contract: str, name: str, since: int) -> AsyncIterator[tuple[int, dict[str, Any]]]:
+    async def final_events(
+        self, contract: str, name: str, since: int
+    ) -> AsyncGenerator[tuple[int, dict[str, Any]], None]:
         """(height, fields) of a contract's events in final blocks from height `since` on, in order; endless."""
-        async for found in self.final_blocks(since):
-            for receipt in found.receipts:
-                for event in receipt.events:
-                    if (event.contract, event.name) == (contract, name):
-                        yield found.block.header.height, event_fields(event)
+        async with aclosing(self.final_blocks(since)) as blocks:
+            async for found in blocks:
+                for receipt in found.receipts:
+                    for event in receipt.events:
+                        if (event.contract, event.name) == (contract, name):
+                            yield found.block.header.height, event_fields(event)
 
-    async def final_blocks(self, since: int) -> AsyncIterator[FoundBlock]:
+    async def final_blocks(self, since: int) -> AsyncGenerator[FoundBlock, None]:
         """Final blocks from height `since` on, each once, in order, as they become final; endless.
 
         Blocks that this replica never had (it joined by a snapshot) are skipped.

@@ -19,6 +19,8 @@ from net.gossip.events import Message, Verdict
 
 Judgement = tuple[Verdict, str]
 ACCEPTED: Judgement = (Verdict.ACCEPT, "")
+KNOWN: Judgement = (Verdict.IGNORE, "known")
+"""Of a block that came another way: whoever catches up may have asked for it before it arrives."""
 
 
 class Blocks(Protocol):
@@ -89,8 +91,10 @@ def judge_block(message: Message, ledger: Blocks, now_ms: int) -> Judgement:
     if status is HeaderStatus.TOO_EARLY:
         return Verdict.IGNORE, "too early"
     # [IGNORE] It is known already, or forks off below what is final.
-    if status in (HeaderStatus.KNOWN, HeaderStatus.STALE):
-        return Verdict.IGNORE, status.name.lower()
+    if status is HeaderStatus.KNOWN:
+        return KNOWN
+    if status is HeaderStatus.STALE:
+        return Verdict.IGNORE, "stale"
     # A block whose parent is missing has its work, or its seal, all the same: pass it on, and catch up. One that orderers
     # signed beside another of that height proves a lie, and everybody should know.
     return ACCEPTED

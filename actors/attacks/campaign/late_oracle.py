@@ -2,11 +2,12 @@
 
 Attacked: the cycle, which is void without a result. An oracle that was drawn lets its time pass.
 Budget: two of five oracles, and their penalties.
-Success: a cycle is void for which one of them was drawn.
+Success: a cycle is void for which one of them was drawn. The attack stands when more of them are than not.
 Defence: who is late pays the penalty to whoever has others drawn, and is passed over in that cycle. Off: a contract in which
 who was drawn stays drawn.
-What remains: the time until others are drawn. A selection phase has room for so many draws as its organizer gave it (here two or
-three); so many late oracles in a row make it void, for the price of their penalties.
+What theory says: a selection phase has room for so many draws as its organizer gave it, here two. A cycle is void when both of
+the late are drawn for it, one after the other.
+What remains: the time until others are drawn, and such cycles, for the price of the penalties.
 Source: spec/campaign.md, "late oracle: penalty, another is drawn".
 """
 
@@ -56,5 +57,6 @@ LATE_ORACLE = case(
     budget=f"{len(LATE)} of {ORACLES} oracles",
     defence="others are drawn, at the late one's cost; off: never",
     source="spec/campaign.md: Selection",
-    limit=0.25,
+    limit=0.5,
+    predicted=(1.0, (len(LATE) - 1) / (ORACLES - 1)),
 )

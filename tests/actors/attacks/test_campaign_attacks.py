@@ -8,10 +8,11 @@ import pytest
 
 from actors.attack_table import CASES
 from actors.attacks.campaign import variants
-from actors.attacks.campaign.cast import organizer
+from actors.attacks.campaign.cast import organizer, worker
 from actors.attacks.campaign.organizers import Staller
 from actors.attacks.campaign.overbidding import walkable
 from actors.attacks.campaign.variants import variant
+from actors.attacks.campaign.withholding import Keeper
 from actors.attacks.case import TINY, Measured
 from actors.campaign_trial import (
     FUNDS,
@@ -19,6 +20,8 @@ from actors.campaign_trial import (
     ORGANIZER,
     REQUESTERS,
     REWARD,
+    TASKS,
+    UNREVIEWED,
     WORKERS,
     Ending,
     Plot,
@@ -139,6 +142,14 @@ def test_worker_that_answers_keeps_its_deposit():
     assert trial("false-disputes", True, "pow").figures["disputed"] > 0.5
     assert trial("false-disputes", True, "pow").figures["deposits lost a cycle"] == 0
     assert trial("false-disputes", False, "pow").figures["deposits lost a cycle"] > 0
+
+
+@pytest.mark.slow
+def test_worker_that_keeps_its_data_does_not_keep_requesters_from_the_next_cycle():
+    """They look for answers on the ledger, block by block, while publishing begins."""
+    turned = dict.fromkeys(workers(4), worker(Keeper))
+    ending = play(Plot("ordered", 3, turned, {"phases": UNREVIEWED}), 1)
+    assert len(ending.events("published")) == 3 * TASKS
 
 
 @pytest.mark.slow
