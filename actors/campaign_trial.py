@@ -183,7 +183,7 @@ def scenario_of(plot: Plot, seed: int) -> Scenario:
                 "oracles": ORACLE_TERMS,
                 **plot.terms,
             },
-            "ledger": {"kind": plot.ledger, "finality_depth": 2, "block_interval_ms": 1_000},
+            "ledger": {"kind": plot.ledger, "finality_depth": 4, "block_interval_ms": 1_000},
             "network": {"heartbeat_ms": 5_000, "quantum_ms": 10.0, "degree": 3},
         }
     )
