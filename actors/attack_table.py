@@ -210,13 +210,13 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     by_attack: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for each in rows:
         by_attack.setdefault((each["attack"], each["ledger"]), {})[each["defence"]] = each
-    lines = [f"{'attack':22} {'ledger':7} {'won without':26} {'won with':26} {'theory':>7}  seeds  defence"]
+    lines = [f"{'attack':25} {'ledger':7} {'won without':26} {'won with':26} {'theory':>7}  seeds  defence"]
     for (name, ledger), pair in by_attack.items():
         some = pair.get("on") or pair["off"]
         theory = "" if some["predicted"] is None else f"{some['predicted']:.0%}"
         without, with_ = (_won(pair.get(defence)) for defence in ("off", "on"))
         lines.append(
-            f"{name:22} {ledger:7} {without:26} {with_:26} {theory:>7} {some['seeds']:6}  {some['defence_is']}"
+            f"{name:25} {ledger:7} {without:26} {with_:26} {theory:>7} {some['seeds']:6}  {some['defence_is']}"
         )
     lines.append(
         "won: attempts of all seeds that reached the goal, [95 % interval], of how many. ! above the attack's limit."
@@ -225,7 +225,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     stands = [each for each in rows if each["defence"] == "on" and each["succeeds"]]
     if stands:
         lines.append("The defence does not stop:")
-        lines += [f"  {each['attack']:22} {each['ledger']:7} {each['why_it_stands']}" for each in stands]
+        lines += [f"  {each['attack']:25} {each['ledger']:7} {each['why_it_stands']}" for each in stands]
     return "\n".join(lines)
 
 
@@ -235,7 +235,7 @@ def _figures(pair: dict[str, dict[str, Any]]) -> list[str]:
         f"{name} " + " → ".join(f"{pair[each]['figures'][name]:.2f}" for each in ("off", "on") if each in pair)
         for name in some["figures"]
     ]
-    return [f"  {some['attack']:22} {some['ledger']:7} {'; '.join(told)}"] if told else []
+    return [f"  {some['attack']:25} {some['ledger']:7} {'; '.join(told)}"] if told else []
 
 
 def _won(each: dict[str, Any] | None) -> str:

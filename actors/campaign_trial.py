@@ -43,7 +43,7 @@ SPEED_M_S = 20.0
 """Of workers."""
 MAX_SPEED_M_S = 24.0
 ORACLE_S = 9.0
-# A phase that begins when half of it is over makes a cycle void: of a thousand blocks one takes seven seconds.
+# A phase that begins when half of it is over makes a cycle void, so none is so short that one slow block would do it.
 PHASES = {
     "registration": 8.0,
     "publishing": 12.0,
@@ -160,7 +160,7 @@ def scenario_of(plot: Plot, seed: int) -> Scenario:
                 "worker": {"count": WORKERS},
                 "organizer": {"count": 1},
                 "oracle": {"count": ORACLES},
-                "miner": {"count": 3, "hash_rate": 20, "step_ms": 500},
+                "miner": {"count": 3, "hash_rate": 40, "step_ms": 250},
                 "orderer": {"count": 1},
                 "endorser": {"count": 0},
                 "mec": {"count": 1},
@@ -183,7 +183,7 @@ def scenario_of(plot: Plot, seed: int) -> Scenario:
                 "oracles": ORACLE_TERMS,
                 **plot.terms,
             },
-            "ledger": {"kind": plot.ledger, "finality_depth": 4, "block_interval_ms": 1_000},
+            "ledger": {"kind": plot.ledger, "finality_depth": 4, "block_interval_ms": 500},
             "network": {"heartbeat_ms": 5_000, "quantum_ms": 10.0, "degree": 3},
         }
     )

@@ -64,9 +64,14 @@ def _figures(ending: Ending) -> dict[str, float]:
     }
 
 
-def _unpaid(ending: Ending) -> Measured:
-    void = sum(each["void"] for each in ending.events("ended"))
-    return Measured(ending.cycles + void - len(ending.events("settled")), ending.cycles, _figures(ending))
+def _unsettled(ending: Ending) -> Measured:
+    return Measured(ending.cycles - len(ending.events("settled")), ending.cycles, _figures(ending))
+
+
+def _fruitless(ending: Ending) -> Measured:
+    settled = {each["cycle"] for each in ending.events("settled")}
+    void = {each["cycle"] for each in ending.events("ended") if each["void"]}
+    return Measured(ending.cycles - len(settled - void), ending.cycles, _figures(ending))
 
 
 def _forfeited(ending: Ending) -> Measured:
@@ -91,7 +96,7 @@ ORGANIZERS = (
     _case(
         "stalling-organizer",
         Staller,
-        _unpaid,
+        _fruitless,
         Rules({"phases": LONG_PHASES}, variant(advance=advance_by_organizer)),
         on=Rules({"phases": LONG_PHASES}),
         cycles=1,
@@ -110,7 +115,7 @@ ORGANIZERS = (
     _case(
         "unpaying-organizer",
         Miser,
-        _unpaid,
+        _unsettled,
         Rules(contract=variant(distribute_rewards=distribute_by_organizer)),
         cycles=1,
         until="settled",
