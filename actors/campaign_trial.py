@@ -56,7 +56,8 @@ PHASES = {
 }
 UNREVIEWED = PHASES | {"review": 0.0}
 """Phases of a campaign in which nobody disputes."""
-ORACLE_TERMS = {"seconds": ORACLE_S, "stake": STAKE, "penalty": PENALTY, "challenge_s": 6.0}
+ORACLE_TERMS = {"selector": "greedy", "seconds": ORACLE_S, "stake": STAKE, "penalty": PENALTY, "challenge_s": 6.0}
+"""The paper's algorithm: what is measured does not follow the default."""
 FIRST_S = 30.0
 CYCLE_S = 125.0
 """More than a cycle takes from one beginning to the next, with a phase or two that somebody else has to move."""
