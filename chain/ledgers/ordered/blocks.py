@@ -92,8 +92,12 @@ def check_gas(block: Block, rules: OrderedRules) -> None:
         raise InvalidBlockError(f"{gas} gas, allowed are {rules.max_block_gas}")
 
 
+@lru_cache(maxsize=1_024)
 def stated_gas(evidence: bytes) -> int:
-    """What a transaction cost its endorsers; 0 where they cannot be understood."""
+    """What a transaction cost its endorsers; 0 where they cannot be understood.
+
+    Remembered by the process: all of its replicas ask it of every block, and reading evidence takes as long as applying it.
+    """
     try:
         return decode_evidence(evidence).response.gas
     except MalformedError:
