@@ -8,7 +8,7 @@ from typing import ClassVar
 import trio
 
 from actors.campaign_config import CampaignConfig
-from actors.campaigns.board import LONG_MS, Board, Cycle, cycle_of, end_ms, over_ms, remember
+from actors.campaigns.board import LONG_MS, SETTLED_AT_ONCE, Board, Cycle, cycle_of, end_ms, over_ms, remember
 from actors.identity import Identity
 from actors.local_ledger import LocalLedger
 from actors.node import FullNode
@@ -35,14 +35,12 @@ from chain.contracts.campaign_records import (
 from chain.contracts.campaign_records import (
     Oracle as Registered,
 )
-from chain.contracts.campaign_settlement import MAX_SETTLED
 from chain.values import Account
 
 HASTE_S = (0.1, 1.0)
 """How long after its time somebody else's duty is done for it: not all at once."""
 MAX_WHY = 300
 """Characters of what is said of a selector's failure."""
-SETTLED_AT_ONCE = MAX_SETTLED // 2
 NOT_TO_REPLACE = ("oracle_in_time", "already_selected", "draw_not_ready", "nobody_drawn")
 NOT_TO_ADVANCE = ("wrong_phase", "phase_not_over", "challenge_open", "not_organizer")
 NOT_TO_CHALLENGE = ("no_selection", "selection_holds", "not_better", "challenge_over")

@@ -5,19 +5,17 @@ from typing import ClassVar
 import trio
 
 from actors.campaign_config import CampaignConfig
-from actors.campaigns.board import LONG_MS, NO_MONEY, Board, over_ms
+from actors.campaigns.board import LONG_MS, NO_MONEY, SETTLED_AT_ONCE, Board, over_ms
 from actors.identity import Identity
 from actors.ledger import GatewayError
 from actors.local_ledger import LocalLedger
 from actors.node import FullNode
 from actors.sensing.mobility import Point
 from chain.contracts.campaign_records import CLOSED, DONE, TIMED, Standing
-from chain.contracts.campaign_settlement import MAX_SETTLED
 from chain.errors import Refused
 from chain.ledgers.ordered.channel import OrderedRules
 from chain.values import Account
 
-SETTLED_AT_ONCE = MAX_SETTLED // 2
 RETRY_S = 2.0
 STALE_BLOCKS = 20
 """A head that is older than so many blocks usually take is of a replica that is behind."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from actors.command_line import JSON, QUIET, REPORT, errors
-from experiments.experiment_options import PLOTS, QUICK, SEED, SEEDS, conclude, need, voice
+from actors.command_line import errors
+from experiments.experiment_options import conclude, need, options, voice
 
 
 @click.command("campaign-paper")
@@ -16,13 +16,7 @@ from experiments.experiment_options import PLOTS, QUICK, SEED, SEEDS, conclude, 
     show_default=True,
     help="How workers plan: greedy (the paper's), improved, exact, or your own as module:function.",
 )
-@SEED
-@SEEDS
-@QUICK
-@PLOTS
-@REPORT
-@JSON
-@QUIET
+@options
 def campaign_paper(
     planner: str,
     seed: int,
@@ -48,13 +42,7 @@ def campaign_paper(
 
 
 @click.command("campaign-solvers")
-@SEED
-@SEEDS
-@QUICK
-@PLOTS
-@REPORT
-@JSON
-@QUIET
+@options
 def campaign_solvers(
     seed: int,
     seeds: int | None,
@@ -79,13 +67,7 @@ def campaign_solvers(
 
 
 @click.command("campaign-scale")
-@SEED
-@SEEDS
-@QUICK
-@PLOTS
-@REPORT
-@JSON
-@QUIET
+@options
 def campaign_scale(
     seed: int,
     seeds: int | None,
@@ -112,13 +94,7 @@ def campaign_scale(
 
 
 @click.command("campaign-gas")
-@SEED
-@SEEDS
-@QUICK
-@PLOTS
-@REPORT
-@JSON
-@QUIET
+@options
 def campaign_gas(
     seed: int,
     seeds: int | None,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from actors.command_line import JSON, QUIET, REPORT, VIOLATION, errors
+from actors.command_line import QUIET, VIOLATION, errors
 from experiments.campaign_commands import campaign_gas, campaign_paper, campaign_scale, campaign_solvers
-from experiments.experiment_options import PLOTS, QUICK, SEED, SEEDS, conclude, need, voice
+from experiments.experiment_options import QUICK, conclude, need, options, voice
 
 
 @click.group()
@@ -27,13 +27,7 @@ for command in (campaign_paper, campaign_solvers, campaign_scale, campaign_gas):
     help="Folder of a road network, nodes.csv and edges.csv.  [default: a grid city, generated from the seed]",
 )
 @click.option("--speed-kmh", type=click.FloatRange(1, 300), help="Speed on all streets.  [default: 56.327, 35 mph]")
-@SEED
-@SEEDS
-@QUICK
-@PLOTS
-@REPORT
-@JSON
-@QUIET
+@options
 def spatial_allocation(
     roads: Path | None,
     speed_kmh: float | None,
@@ -62,13 +56,7 @@ def spatial_allocation(
 
 
 @experiment.command("spatial-accuracy")
-@SEED
-@SEEDS
-@QUICK
-@PLOTS
-@REPORT
-@JSON
-@QUIET
+@options
 def spatial_accuracy(
     seed: int,
     seeds: int | None,
@@ -96,13 +84,7 @@ def spatial_accuracy(
 
 
 @experiment.command("spatial-rewards")
-@SEED
-@SEEDS
-@QUICK
-@PLOTS
-@REPORT
-@JSON
-@QUIET
+@options
 def spatial_rewards(
     seed: int,
     seeds: int | None,

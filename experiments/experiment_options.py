@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from actors.command_line import FAILURE, INTERRUPTED, show
+from actors.command_line import FAILURE, INTERRUPTED, JSON, QUIET, REPORT, show
 
 SEED = click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The first seed.")
 SEEDS = click.option("--seeds", type=click.IntRange(1, 1000), help="How many seeds, from the first on.")
@@ -20,6 +20,14 @@ PLOTS = click.option(
     help="Draw the figures into this folder, as PNG; needs matplotlib (make experiments).",
 )
 Draw = Callable[[Mapping[str, Any], Path], list[Path]]
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def options(command: Command) -> Command:
+    """The options that every experiment has, in the order of its help."""
+    for option in reversed((SEED, SEEDS, QUICK, PLOTS, REPORT, JSON, QUIET)):
+        command = option(command)
+    return command
 
 
 def need(module: str, plots: Path | None) -> None:

@@ -22,6 +22,7 @@ from chain.contracts.campaign_records import (
     Standing,
     Task,
 )
+from chain.contracts.campaign_settlement import MAX_SETTLED
 from chain.errors import Refused
 
 POLL_S = 1.0
@@ -35,6 +36,8 @@ PATIENCE_S = 30.0
 """How long a call is waited for; after that what became of it is looked up."""
 AT_ONCE = 8
 """Campaigns attended to, or calls of one kind made, at a time: gateways refuse too many requests of one peer."""
+SETTLED_AT_ONCE = MAX_SETTLED // 2
+"""Tasks and bids that one call pays out: well within its gas."""
 UNKNOWN = "outcome_unknown"
 NO_MONEY = "no money"
 """How it begins when an actor tells that it cannot pay."""
